@@ -1,0 +1,2 @@
+//! Client library and command line.
+#![forbid(unsafe_code)]

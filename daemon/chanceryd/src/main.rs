@@ -1,0 +1,4 @@
+//! The Chancery daemon.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,2 @@
+//! Pure S/MIME.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! PKCS#11 sessions.
+#![forbid(unsafe_code)]
