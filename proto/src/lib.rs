@@ -7,7 +7,12 @@
 mod redacted;
 
 /// `package chancery.v1`.
-#[allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated; documented in the .proto files")]
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::pedantic,
+    reason = "generated; documented in the .proto files"
+)]
 #[allow(unused_qualifications, unreachable_pub, reason = "generated")]
 pub mod v1 {
     tonic::include_proto!("chancery.v1");

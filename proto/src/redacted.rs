@@ -15,7 +15,9 @@ impl fmt::Debug for Redacted {
 impl fmt::Debug for UnlockTokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not even the length: a PIN is short enough for its length to help.
-        f.debug_struct("UnlockTokenRequest").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("UnlockTokenRequest")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
