@@ -1,2 +1,5 @@
 //! Pure S/MIME.
 #![forbid(unsafe_code)]
+
+pub mod ber;
+pub mod limits;
