@@ -1,1 +1,6 @@
-//! End-to-end tests of Chancery.
+//! End-to-end tests and benchmarks of Chancery: the harness is here, the tests are in `tests/`.
+//!
+//! What lives here prepares the world around the daemon and looks at it from outside; nothing of it is shipped.
+#![forbid(unsafe_code)]
+
+pub mod softhsm;
