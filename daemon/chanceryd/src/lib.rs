@@ -1,0 +1,17 @@
+//! The Chancery daemon: who may do what with which key, in what order, and the record of it.
+//!
+//! What is not here: S/MIME itself (`chancery-smime`) and PKCS#11 (`chancery-token`).
+//!
+//! ```text
+//!   listen ──► caller ──► grpc ──► ops ──┬─► policy   (pure: may this caller do that?)
+//!                                        ├─► audit    (intent before, outcome after)
+//!                                        └─► tokens
+//!   app wires; config, credentials, hardening, logging, notify and reload serve it
+//! ```
+//!
+//! Nothing in here blocks the runtime for longer than one write to the audit file; what a token does happens behind
+//! `TokenHandle`, on threads of its own.
+#![forbid(unsafe_code)]
+
+pub mod caller;
+pub mod policy;

@@ -1,0 +1,35 @@
+//! The grants in force, replaceable while requests are being decided.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::{Decision, Grants, Operation, Target};
+use crate::caller::Caller;
+
+/// A cheap handle to the grants in force. Clones see a replacement at once.
+#[derive(Debug, Clone, Default)]
+pub struct Live(Arc<RwLock<Arc<Grants>>>);
+
+impl Live {
+    /// Starts with these grants.
+    #[must_use]
+    pub fn new(grants: Grants) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(grants))))
+    }
+
+    /// The grants in force now. Keep them for one request, so that its answers fit together, and no longer.
+    #[must_use]
+    pub fn load(&self) -> Arc<Grants> {
+        // The lock is held for a clone or a store of an Arc; neither can leave it half done.
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts other grants in force. Requests that have been decided are not decided again.
+    pub fn replace(&self, grants: Grants) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(grants);
+    }
+
+    /// [`Grants::decide`] with the grants in force now.
+    pub fn decide(&self, caller: &Caller, operation: Operation, target: &Target<'_>) -> Decision {
+        self.load().decide(caller, operation, target)
+    }
+}
