@@ -6,3 +6,4 @@ pub mod ber;
 pub mod certificate;
 pub mod digest;
 pub mod limits;
+pub mod mime;
