@@ -1,3 +1,5 @@
+//! What certificates say, read back.
+
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
