@@ -1,3 +1,5 @@
+//! The reader and the writer of the outer layers, on every form of BER that peers write.
+
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use const_oid::ObjectIdentifier;
