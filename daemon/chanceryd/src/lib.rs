@@ -13,5 +13,6 @@
 //! `TokenHandle`, on threads of its own.
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod caller;
 pub mod policy;

@@ -1,0 +1,289 @@
+//! The file behind the trail: its lock, the end of its chain, and appending to it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::AuditError;
+use super::record::{self, Body, GENESIS, Hash, MAX_LINE, Missing, Recovery, Torn};
+use crate::caller::hex;
+
+/// How far back from the end a record is looked for.
+const WINDOW: u64 = 16 * MAX_LINE as u64;
+
+/// The end of the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) seq: u64,
+    pub(super) hash: Hash,
+}
+
+impl End {
+    const NONE: Self = Self { seq: 0, hash: GENESIS };
+}
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    path: PathBuf,
+    file: Arc<File>,
+    /// `FILE.head`, locked for as long as this lives.
+    head: File,
+    end: End,
+    sync_each: bool,
+    unsynced: bool,
+    closed: Option<Arc<str>>,
+}
+
+impl Writer {
+    pub(super) fn open(path: &Path, sync_each: bool) -> Result<Self, AuditError> {
+        let fail = |action| {
+            move |source| AuditError::Open {
+                path: path.to_owned(),
+                action,
+                source,
+            }
+        };
+        let head = open(&head_path(path), false).map_err(fail("open its companion FILE.head"))?;
+        flock(&head, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|error| fail("lock FILE.head (does another chanceryd run?)")(error.into()))?;
+        let file = open(path, true).map_err(fail("open it for appending"))?;
+        let known = read_head(&head).map_err(fail("read its companion FILE.head"))?;
+        let mut writer = Self {
+            path: path.to_owned(),
+            file: Arc::new(file),
+            head,
+            end: known.unwrap_or(End::NONE),
+            sync_each,
+            unsynced: false,
+            closed: None,
+        };
+        writer.continue_chain()?;
+        Ok(writer)
+    }
+
+    /// Opens the path again and goes on with the chain, whatever is there now.
+    pub(super) fn reopen(&mut self) -> Result<(), AuditError> {
+        let reopened = open(&self.path, true).map_err(|source| AuditError::Open {
+            path: self.path.clone(),
+            action: "open it for appending",
+            source,
+        });
+        let result = reopened.and_then(|file| {
+            // What was written to the file before stays durable under the name it has now.
+            let _ = self.file.sync_data();
+            self.file = Arc::new(file);
+            self.closed = None;
+            self.continue_chain()
+        });
+        if let Err(error) = &result {
+            self.closed = Some(error.to_string().into());
+        }
+        result
+    }
+
+    /// Writes one record. A failure closes the trail.
+    pub(super) fn append(&mut self, body: &Body<'_>) -> Result<u64, AuditError> {
+        if let Some(reason) = &self.closed {
+            return Err(AuditError::Closed {
+                reason: Arc::clone(reason),
+            });
+        }
+        let seq = self.end.seq.saturating_add(1);
+        let (line, hash) = record::encode(seq, self.end.hash, SystemTime::now(), body)?;
+        self.write(&line).map_err(|error| self.close("write to it", &error))?;
+        self.end = End { seq, hash };
+        self.head
+            .write_all_at(&encode_head(self.end), 0)
+            .map_err(|error| self.close("write FILE.head", &error))?;
+        Ok(seq)
+    }
+
+    /// Closes the trail until it is reopened.
+    pub(super) fn close(&mut self, action: &'static str, error: &io::Error) -> AuditError {
+        let reason: Arc<str> = format!("audit trail {}: cannot {action}: {error}", self.path.display()).into();
+        self.closed = Some(Arc::clone(&reason));
+        AuditError::Closed { reason }
+    }
+
+    /// The file, if records were written to it since the last call.
+    pub(super) fn take_unsynced(&mut self) -> Option<Arc<File>> {
+        std::mem::take(&mut self.unsynced).then(|| Arc::clone(&self.file))
+    }
+
+    /// Stands in for a disk that fails.
+    #[cfg(test)]
+    pub(super) fn replace_file(&mut self, file: File) {
+        self.file = Arc::new(file);
+    }
+
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        let written = (&*self.file).write(line)?;
+        if written != line.len() {
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                format!("{written} of {} bytes written", line.len()),
+            ));
+        }
+        self.unsynced = true;
+        if self.sync_each { self.file.sync_data() } else { Ok(()) }
+    }
+
+    /// Finds where the chain ends: in the file, or where `FILE.head` says. Notes what is torn or missing.
+    fn continue_chain(&mut self) -> Result<(), AuditError> {
+        let fail = |action, source| AuditError::Open {
+            path: self.path.clone(),
+            action,
+            source,
+        };
+        let tail = Tail::read(&self.file).map_err(|source| fail("read its end", source))?;
+        let Some(tail) = tail else {
+            return Err(AuditError::Unreadable {
+                path: self.path.clone(),
+                window: WINDOW,
+            });
+        };
+        if !tail.ends_with_newline {
+            (&*self.file)
+                .write_all(b"\n")
+                .map_err(|source| fail("end its last line", source))?;
+        }
+        let known = self.end;
+        let missing = match tail.end {
+            Some(end) if end.seq < known.seq || (end.seq == known.seq && end.hash != known.hash) => {
+                tracing::error!(
+                    file = %self.path.display(), last_in_file = end.seq, last_written = known.seq,
+                    "records are missing from the end of the audit trail, or it has been replaced; noted in it"
+                );
+                Some(Missing {
+                    last_in_file: end.seq,
+                    last_written: known.seq,
+                })
+            }
+            Some(end) => {
+                self.end = end;
+                None
+            }
+            None => None,
+        };
+        if let Some(torn) = &tail.torn {
+            tracing::error!(
+                file = %self.path.display(), bytes = torn.bytes,
+                "the audit trail ended in a half-written record, after a crash or a full disk; left there and noted"
+            );
+        }
+        if missing.is_some() || tail.torn.is_some() {
+            self.append(&Body::Recovery(Recovery {
+                torn: tail.torn,
+                missing,
+            }))?;
+        }
+        Ok(())
+    }
+}
+
+/// The end of a file.
+struct Tail {
+    /// The last intact record.
+    end: Option<End>,
+    /// What follows it.
+    torn: Option<Torn>,
+    ends_with_newline: bool,
+}
+
+impl Tail {
+    /// `None` if there are bytes and no intact record near the end of them.
+    fn read(mut file: &File) -> io::Result<Option<Self>> {
+        let length = file.seek(SeekFrom::End(0))?;
+        let start = length.saturating_sub(WINDOW);
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        file.take(WINDOW).read_to_end(&mut bytes)?;
+        let ends_with_newline = bytes.last().is_none_or(|&byte| byte == b'\n');
+        let body = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        if body.is_empty() {
+            return Ok(Some(Self {
+                end: None,
+                torn: None,
+                ends_with_newline,
+            }));
+        }
+        // From the back: the first line that is an intact record ends the chain; what stands behind it is torn.
+        let mut rest = body;
+        loop {
+            let (before, line) = match rest.iter().rposition(|&byte| byte == b'\n') {
+                Some(position) => (rest.get(..position), rest.get(position + 1..).unwrap_or_default()),
+                None => (None, rest),
+            };
+            if let Some(parsed) = record::decode(line).filter(|parsed| parsed.intact) {
+                let torn = body.get(rest.len() + 1..).map(Torn::of);
+                let end = Some(End {
+                    seq: parsed.seq,
+                    hash: parsed.hash,
+                });
+                return Ok(Some(Self {
+                    end,
+                    torn,
+                    ends_with_newline,
+                }));
+            }
+            match before {
+                Some(before) => rest = before,
+                // The very first record of a file may be the torn one.
+                None if start == 0 => {
+                    return Ok(Some(Self {
+                        end: None,
+                        torn: Some(Torn::of(body)),
+                        ends_with_newline,
+                    }));
+                }
+                None => return Ok(None),
+            }
+        }
+    }
+}
+
+/// `FILE.head`.
+pub(super) fn head_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".head");
+    name.into()
+}
+
+fn open(path: &Path, append: bool) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(!append)
+        .append(append)
+        .create(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Fixed in length, so that each write covers the one before.
+fn encode_head(end: End) -> Vec<u8> {
+    format!("{:020} {}\n", end.seq, hex(&end.hash)).into_bytes()
+}
+
+/// `None` if nothing, or nothing whole, has been written to it.
+pub(super) fn read_head(mut head: &File) -> io::Result<Option<End>> {
+    let mut text = String::new();
+    head.seek(SeekFrom::Start(0))?;
+    if head.take(256).read_to_string(&mut text).is_err() {
+        return Ok(None);
+    }
+    let parsed = text
+        .strip_suffix('\n')
+        .and_then(|line| line.split_once(' '))
+        .and_then(|(seq, hash)| {
+            Some(End {
+                seq: seq.parse().ok()?,
+                hash: record::unhex(hash)?,
+            })
+        });
+    Ok(parsed)
+}
