@@ -2,18 +2,21 @@
 //! (RFC 8551, section 3), all as streams in bounded memory.
 //!
 //! What the CMS objects inside mean is not known here. Who signs, verifies, encrypts or decrypts drives `EntityMaker`
-//! towards a CMS object, and `EntityReader` from one.
-#![allow(dead_code, reason = "the maker and the reader follow")]
+//! towards a CMS object, and [`EntityReader`] from one.
+
+#![allow(dead_code, reason = "the maker follows")]
 
 mod address;
 mod base64;
 mod content_type;
 mod crlf;
+mod delimiter;
 mod error;
 mod fields;
 mod header;
 mod header_reader;
 mod parameter;
+mod reader;
 mod transfer_encoding;
 
 pub use base64::{Base64Decoder, Base64Encoder};
@@ -23,4 +26,5 @@ pub use error::{Declared, MimeError, NotSevenBit, PartName};
 pub use fields::{SmimeType, clear_signed_header, opaque_header, signature_part_header};
 pub use header::{Field, Header};
 pub use header_reader::HeaderReader;
+pub use reader::{Carrier, EntityReader, EntitySink};
 pub use transfer_encoding::TransferEncoding;
