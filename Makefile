@@ -26,7 +26,7 @@ demo: ## send a real message from Alice to Bob with keys that stay on a token, a
 test: ## run every test, against SoftHSM and real peers
 	@scripts/install-packages.sh test
 	@scripts/install-tools.sh cargo-nextest
-	cargo build --locked --workspace --bins
+	cargo build --locked --workspace
 	cargo test --locked --workspace --doc --quiet
 	cargo nextest run --locked --workspace
 

@@ -3,4 +3,8 @@
 //! What lives here prepares the world around the daemon and looks at it from outside; nothing of it is shipped.
 #![forbid(unsafe_code)]
 
+pub mod command;
+pub mod daemon;
+pub mod openssl;
+pub mod people;
 pub mod softhsm;

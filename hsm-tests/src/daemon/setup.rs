@@ -1,0 +1,235 @@
+//! What a daemon is to find: tokens with people's keys on them, and its configuration.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+
+use super::Daemon;
+use crate::{
+    people::{Person, intermediate_certificate, root_certificate},
+    softhsm::{SoftHsm, Token},
+};
+
+const PIN: &str = "471147";
+
+/// Where the daemon has a token's PIN from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pin {
+    /// From a file with the right PIN.
+    Right,
+    /// From a file with a wrong PIN.
+    Wrong,
+    /// Nowhere: the token stays locked until somebody unlocks it.
+    None,
+}
+
+/// How the world around a daemon is to be. Whoever is not granted anything else may do everything: see [`Setup::grant`].
+#[derive(Debug, Default)]
+pub struct Setup {
+    tokens: Vec<TokenPlan>,
+    grants: Vec<String>,
+    settings: BTreeMap<String, Vec<String>>,
+    softhsm_lines: String,
+}
+
+#[derive(Debug)]
+struct TokenPlan {
+    name: String,
+    people: Vec<Person>,
+    pin: Pin,
+}
+
+impl Setup {
+    /// No token yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A token with the keys and certificates of these people, unlocked at start.
+    #[must_use]
+    pub fn token(self, name: &str, people: &[Person]) -> Self {
+        self.token_with_pin(name, people, Pin::Right)
+    }
+
+    /// A token whose PIN the daemon has from elsewhere.
+    #[must_use]
+    pub fn token_with_pin(mut self, name: &str, people: &[Person], pin: Pin) -> Self {
+        self.tokens.push(TokenPlan {
+            name: name.to_owned(),
+            people: people.to_vec(),
+            pin,
+        });
+        self
+    }
+
+    /// A `[[grant]]`, without its first line. With the first one, the grant of everything to the user who runs the test is
+    /// gone.
+    #[must_use]
+    pub fn grant(mut self, toml: &str) -> Self {
+        self.grants.push(toml.to_owned());
+        self
+    }
+
+    /// Lines in a table of the configuration, such as `("limits", "nesting = 4")`; they join what the harness writes there.
+    #[must_use]
+    pub fn configure(mut self, table: &str, lines: &str) -> Self {
+        self.settings
+            .entry(table.to_owned())
+            .or_default()
+            .push(lines.to_owned());
+        self
+    }
+
+    /// Lines for SoftHSM's own configuration, such as `slots.mechanisms = …`.
+    #[must_use]
+    pub fn softhsm_lines(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.softhsm_lines);
+        self
+    }
+
+    /// Makes the tokens, writes the configuration, starts the daemon and waits until it is ready.
+    pub fn start(self) -> Result<Daemon> {
+        Daemon::start(self.build()?)
+    }
+
+    fn build(self) -> Result<World> {
+        let softhsm = SoftHsm::with_configuration(&self.softhsm_lines)?;
+        let mut tokens = Vec::new();
+        for plan in &self.tokens {
+            tokens.push((plan.name.clone(), make_token(&softhsm, plan)?));
+        }
+        let world = World { softhsm, tokens };
+        let certificates = world.directory().join("certificates");
+        fs::create_dir(&certificates)?;
+        for file in [root_certificate(), intermediate_certificate()] {
+            fs::copy(&file, certificates.join(file.file_name().context("a file name")?))?;
+        }
+        fs::create_dir(world.spool_directory())?;
+        self.write_configuration(&world)?;
+        Ok(world)
+    }
+
+    fn write_configuration(&self, world: &World) -> Result<()> {
+        let mut settings = self.settings.clone();
+        for (table, lines) in defaults(world.directory()) {
+            settings.entry(table.to_owned()).or_default().push(lines);
+        }
+        let mut toml = String::new();
+        for (table, lines) in &settings {
+            writeln!(toml, "[{table}]\n{}\n", lines.join("\n"))?;
+        }
+        writeln!(
+            toml,
+            "[[module]]\nname = \"softhsm\"\npath = \"{}\"\nenvironment = {{ SOFTHSM2_CONF = \"{}\" }}",
+            world.softhsm.module_path().display(),
+            world.softhsm.conf_path().display(),
+        )?;
+        for plan in &self.tokens {
+            let serial = &world.token(&plan.name)?.serial;
+            writeln!(
+                toml,
+                "\n[[token]]\nname = \"{}\"\nmodule = \"softhsm\"\nserial = \"{serial}\"",
+                plan.name
+            )?;
+            if let Some(file) = world.pin_file(plan)? {
+                writeln!(toml, "pin = {{ file = \"{}\" }}", file.display())?;
+            }
+        }
+        let everything = format!(
+            "name = \"everything\"\ncaller = {{ uid = {} }}\nidentities = [\"*\"]\n\
+             operations = [\"sign\", \"decrypt\", \"sign-raw\", \"decrypt-raw\", \"list\", \"admin\"]",
+            rustix::process::getuid().as_raw()
+        );
+        let default = self.grants.is_empty().then_some(&everything);
+        for grant in self.grants.iter().chain(default) {
+            writeln!(toml, "\n[[grant]]\n{grant}")?;
+        }
+        fs::write(world.configuration_file(), toml)?;
+        Ok(())
+    }
+}
+
+/// The tokens and files of one daemon; gone when dropped.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) softhsm: SoftHsm,
+    tokens: Vec<(String, Token)>,
+}
+
+impl World {
+    pub(super) fn directory(&self) -> &Path {
+        self.softhsm.directory()
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.directory().join("chanceryd.sock")
+    }
+
+    pub(super) fn configuration_file(&self) -> PathBuf {
+        self.directory().join("chanceryd.toml")
+    }
+
+    pub(super) fn spool_directory(&self) -> PathBuf {
+        self.directory().join("spool")
+    }
+
+    pub(super) fn audit_file(&self) -> PathBuf {
+        self.directory().join("audit.jsonl")
+    }
+
+    pub(super) fn token(&self, name: &str) -> Result<&Token> {
+        self.tokens
+            .iter()
+            .find_map(|(each, token)| (each == name).then_some(token))
+            .with_context(|| format!("no token {name} in this world"))
+    }
+
+    fn pin_file(&self, plan: &TokenPlan) -> Result<Option<PathBuf>> {
+        let pin = match plan.pin {
+            Pin::Right => PIN,
+            Pin::Wrong => "111111",
+            Pin::None => return Ok(None),
+        };
+        let file = self.directory().join(format!("{}.pin", plan.name));
+        fs::write(&file, pin)?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+        Ok(Some(file))
+    }
+}
+
+/// What the harness writes into the tables of the configuration.
+fn defaults(directory: &Path) -> [(&'static str, String); 5] {
+    let directory = directory.display();
+    [
+        ("listen", format!("unix = \"{directory}/chanceryd.sock\"")),
+        ("audit", format!("file = \"{directory}/audit.jsonl\"")),
+        ("log", "level = \"debug\"\nformat = \"text\"".to_owned()),
+        ("mail", format!("spool_directory = \"{directory}/spool\"")),
+        ("certificates", format!("directory = \"{directory}/certificates\"")),
+    ]
+}
+
+fn make_token(softhsm: &SoftHsm, plan: &TokenPlan) -> Result<Token> {
+    let token = softhsm.init_token(&plan.name, PIN)?;
+    let pairs = plan.people.iter().flat_map(|person| person.pairs());
+    for (number, pair) in (1_u8..).zip(pairs) {
+        let id = [number];
+        softhsm.import(
+            &token,
+            pair.name(),
+            &id,
+            pair.pkcs8()?.as_bytes(),
+            &pair.spki()?,
+            pair.usage(),
+        )?;
+        softhsm.write_certificate(&token, pair.name(), &id, &pair.certificate()?)?;
+    }
+    Ok(token)
+}
