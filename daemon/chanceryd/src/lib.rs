@@ -15,4 +15,6 @@
 
 pub mod audit;
 pub mod caller;
+pub mod config;
+pub mod permissions;
 pub mod policy;

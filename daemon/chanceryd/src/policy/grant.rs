@@ -9,7 +9,7 @@ use crate::caller::{Caller, San, fold_domain, hex};
 
 /// A `[[grant]]` as it stands in the configuration file.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "a table", deny_unknown_fields)]
 pub struct GrantConfig {
     /// Names it in the audit trail.
     pub name: String,
@@ -27,7 +27,7 @@ pub struct GrantConfig {
 
 /// `caller = { … }` as it stands in the configuration file.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(expecting = "a table", deny_unknown_fields)]
 pub struct CallerConfig {
     /// A Unix user's id.
     pub uid: Option<u32>,
@@ -54,13 +54,13 @@ pub enum GrantError {
     #[error("name {0:?} is taken by another grant; the audit trail must tell them apart")]
     Duplicate(String),
     /// No caller, or several.
-    #[error("caller names {0} of uid, user, gid, group, spki and san; name exactly one")]
+    #[error("names {0} of uid, user, gid, group, spki and san; name exactly one")]
     CallerCount(usize),
     /// An empty user, group or name.
-    #[error("caller.{0} is empty")]
+    #[error("{0} is empty")]
     EmptyCaller(&'static str),
     /// `caller.spki` is not a SHA-256.
-    #[error("caller.spki {0:?} is not a SHA-256 in hexadecimal (64 digits)")]
+    #[error("spki {0:?} is not a SHA-256 in hexadecimal (64 digits)")]
     Spki(String),
     /// A key's name is not a SHA-256.
     #[error("key {0:?} is not a SHA-256 in hexadecimal (64 digits); `chancery keys` lists the names")]

@@ -1,0 +1,393 @@
+//! From raw to checked. Goes on after a problem, so that one run of `check-config` tells them all.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chancery_smime::algorithm::{ContentEncryptionAlgorithm as Cipher, DigestAlgorithm};
+
+use super::environment::{conflicting, is_reserved};
+use super::names::{self, Names};
+use super::raw::{Raw, RawAudit, RawLimits, RawListen, RawLog, RawMail, RawModule, RawPin, RawTls, RawToken};
+use super::{
+    Audit, Config, Limits, Listen, Log, LogFormat, Mail, Module, PinSource, Priority, Selector, Tls, Token, UnixSocket,
+};
+use crate::audit::Sync;
+use crate::policy::Grants;
+
+/// A problem whose line is not known yet.
+pub(super) struct Unplaced {
+    pub(super) key: String,
+    pub(super) message: String,
+}
+
+/// Checks everything; all problems or none.
+pub(super) fn check(raw: Raw) -> Result<Config, Vec<Unplaced>> {
+    let mut found = Found(Vec::new());
+    let queue = found.number("limits.queue", raw.limits.queue, 1024, 1..=65_536);
+    let modules = found.modules(raw.module);
+    let config = Config {
+        listen: found.listen(raw.listen),
+        audit: found.audit(raw.audit),
+        log: found.log(&raw.log),
+        limits: found.limits(&raw.limits),
+        mail: found.mail(raw.mail),
+        certificates: raw
+            .certificates
+            .directory
+            .map(|path| found.path("certificates.directory", path)),
+        tokens: found.tokens(raw.token, &modules, queue),
+        modules,
+        grants: Grants::from_config(&raw.grant).unwrap_or_else(|(index, error)| {
+            found.problem(format!("grant[{index}].{}", error.key()), error);
+            Grants::default()
+        }),
+    };
+    if found.0.is_empty() { Ok(config) } else { Err(found.0) }
+}
+
+/// What has been found wrong so far. Each check answers with something of the right type, which nobody gets to see.
+struct Found(Vec<Unplaced>);
+
+impl Found {
+    fn problem(&mut self, key: impl Into<String>, message: impl Display) {
+        self.0.push(Unplaced {
+            key: key.into(),
+            message: message.to_string(),
+        });
+    }
+
+    fn listen(&mut self, raw: RawListen) -> Listen {
+        let unix = raw.unix.unwrap_or_else(|| "/run/chancery/chanceryd.sock".to_owned());
+        let mode = raw.unix_mode.unwrap_or_else(|| "0660".to_owned());
+        let mode = match u32::from_str_radix(&mode, 8) {
+            Ok(mode) if mode <= 0o777 => mode,
+            _ => {
+                self.problem(
+                    "listen.unix_mode",
+                    format!("{mode:?} is no mode; write it in octal, such as \"0660\""),
+                );
+                0
+            }
+        };
+        let unix = match unix.as_str() {
+            "none" => None,
+            _ => Some(UnixSocket {
+                path: self.path("listen.unix", unix),
+                mode,
+                group: raw.unix_group,
+            }),
+        };
+        if let Some(UnixSocket { path, .. }) = &unix
+            && path.as_os_str().len() > 107
+        {
+            self.problem("listen.unix", "a Unix socket's path has at most 107 bytes");
+        }
+        if unix.is_none() && raw.tls.is_none() {
+            self.problem(
+                "listen.unix",
+                "is \"none\", and there is no [listen.tls]: nobody could connect",
+            );
+        }
+        Listen {
+            unix,
+            tls: raw.tls.and_then(|tls| self.tls(tls)),
+        }
+    }
+
+    fn tls(&mut self, raw: RawTls) -> Option<Tls> {
+        let address = raw.address.parse();
+        if address.is_err() {
+            self.problem(
+                "listen.tls.address",
+                format!("{:?} is not ADDRESS:PORT, such as \"127.0.0.1:8443\"", raw.address),
+            );
+        }
+        let certificate = self.path("listen.tls.certificate", raw.certificate);
+        let key = self.path("listen.tls.key", raw.key);
+        let client_ca = self.path("listen.tls.client_ca", raw.client_ca);
+        Some(Tls {
+            address: address.ok()?,
+            certificate,
+            key,
+            client_ca,
+        })
+    }
+
+    fn audit(&mut self, raw: RawAudit) -> Audit {
+        let file = raw.file.unwrap_or_else(|| "/var/log/chancery/audit.jsonl".to_owned());
+        let sync = raw.sync.as_deref().unwrap_or("interval");
+        if sync != "interval" && raw.sync_interval.is_some() {
+            self.problem("audit.sync_interval", "only goes with sync = \"interval\"");
+        }
+        let interval = self.time(
+            "audit.sync_interval",
+            raw.sync_interval.as_deref(),
+            Duration::from_secs(1),
+        );
+        let sync = match sync {
+            "always" => Sync::Always,
+            "never" => Sync::Never,
+            "interval" => Sync::Interval(interval),
+            other => {
+                self.problem("audit.sync", format!("{other:?} is none of always, interval, never"));
+                Sync::Always
+            }
+        };
+        Audit {
+            file: self.path("audit.file", file),
+            sync,
+        }
+    }
+
+    fn log(&mut self, raw: &RawLog) -> Log {
+        Log {
+            level: self.name("log.level", raw.level.as_deref(), tracing::Level::INFO, names::LEVELS),
+            format: self.name("log.format", raw.format.as_deref(), LogFormat::Auto, names::FORMATS),
+        }
+    }
+
+    fn limits(&mut self, raw: &RawLimits) -> Limits {
+        const MIB: usize = 1 << 20;
+        let seconds = Duration::from_secs;
+        let message = chancery_smime::limits::Limits {
+            header_len: self.number("limits.header_bytes", raw.header_bytes, 256 << 10, 1024..=16 * MIB),
+            nesting: self.number("limits.nesting", raw.nesting, 32, 1..=128),
+            cms_element_len: self.number(
+                "limits.cms_element_bytes",
+                raw.cms_element_bytes,
+                MIB,
+                64 << 10..=64 * MIB,
+            ),
+            recipients: self.number("limits.recipients", raw.recipients, 1000, 1..=100_000),
+            signers: self.number("limits.signers", raw.signers, 64, 1..=1000),
+            certificates: self.number("limits.certificates", raw.certificates, 256, 1..=10_000),
+            lookahead_len: self.number("limits.lookahead_bytes", raw.lookahead_bytes, 64 << 10, 1024..=16 * MIB),
+        };
+        Limits {
+            message_bytes: self.number("limits.message_bytes", raw.message_bytes, 1 << 30, 1024..=1 << 50),
+            request_bytes: self.number("limits.request_bytes", raw.request_bytes, 4 * MIB, 64 << 10..=64 * MIB),
+            metadata_bytes: self.number("limits.metadata_bytes", raw.metadata_bytes, 16 << 10, 1024..=1 << 20),
+            connections: self.number("limits.connections", raw.connections, 1024, 1..=1_000_000),
+            concurrent_streams: self.number("limits.concurrent_streams", raw.concurrent_streams, 256, 1..=100_000),
+            tls_handshake: self.time("limits.tls_handshake", raw.tls_handshake.as_deref(), seconds(10)),
+            keepalive_interval: self.time(
+                "limits.keepalive_interval",
+                raw.keepalive_interval.as_deref(),
+                seconds(60),
+            ),
+            keepalive_timeout: self.time(
+                "limits.keepalive_timeout",
+                raw.keepalive_timeout.as_deref(),
+                seconds(20),
+            ),
+            call_deadline: self.time("limits.call_deadline", raw.call_deadline.as_deref(), seconds(30)),
+            drain: self.time("limits.drain", raw.drain.as_deref(), seconds(30)),
+            message,
+        }
+    }
+
+    fn mail(&mut self, raw: RawMail) -> Mail {
+        let spool = raw
+            .spool_directory
+            .unwrap_or_else(|| "/var/lib/chancery/spool".to_owned());
+        let digest = raw.digest.as_deref();
+        let cipher = raw.content_encryption.as_deref();
+        Mail {
+            digest: self.name("mail.digest", digest, DigestAlgorithm::Sha256, names::DIGESTS),
+            content_encryption: self.name(
+                "mail.content_encryption",
+                cipher,
+                Cipher::Aes256Gcm,
+                names::CONTENT_ENCRYPTIONS,
+            ),
+            priority: self.name(
+                "mail.priority",
+                raw.priority.as_deref(),
+                Priority::Interactive,
+                names::PRIORITIES,
+            ),
+            spool_directory: self.path("mail.spool_directory", spool),
+            hold_in_memory: self.number("mail.hold_in_memory", raw.hold_in_memory, 4 << 20, 0..=1 << 30),
+        }
+    }
+
+    fn modules(&mut self, raw: Vec<RawModule>) -> Vec<Module> {
+        let mut modules: Vec<Module> = Vec::with_capacity(raw.len());
+        for (
+            index,
+            RawModule {
+                name,
+                path,
+                environment,
+            },
+        ) in raw.into_iter().enumerate()
+        {
+            let at = |key: &str| format!("module[{index}].{key}");
+            self.unique(at("name"), &name, modules.iter().map(|module| module.name.as_str()));
+            let path = self.path(at("path"), path);
+            self.environment(index, &environment, &modules);
+            modules.push(Module {
+                name,
+                path,
+                environment,
+            });
+        }
+        modules
+    }
+
+    fn environment(&mut self, index: usize, environment: &BTreeMap<String, String>, before: &[Module]) {
+        for (variable, value) in environment {
+            if !names::is_variable(variable) || value.contains('\0') {
+                self.problem(
+                    format!("module[{index}].environment"),
+                    format!("{variable:?} is no environment variable"),
+                );
+                continue;
+            }
+            let key = format!("module[{index}].environment.{variable}");
+            if is_reserved(variable) {
+                self.problem(key, "belongs to the service manager");
+            } else if let Some(other) = conflicting(before, variable, value) {
+                let reason = "all modules share one environment; leave one of them out or run a second daemon for it";
+                self.problem(key, format!("module {other:?} sets another value; {reason}"));
+            }
+        }
+    }
+
+    fn tokens(&mut self, raw: Vec<RawToken>, modules: &[Module], queue: usize) -> Vec<Token> {
+        let mut tokens: Vec<Token> = Vec::with_capacity(raw.len());
+        for (index, raw) in raw.into_iter().enumerate() {
+            let at = |key: &str| format!("token[{index}].{key}");
+            self.unique(at("name"), &raw.name, tokens.iter().map(|token| token.name.as_str()));
+            if !modules.iter().any(|module| module.name == raw.module) {
+                self.problem(at("module"), format!("there is no [[module]] named {:?}", raw.module));
+            }
+            let selector = match (raw.uri, raw.label, raw.serial) {
+                (Some(uri), None, None) => Selector::Uri(uri),
+                (None, None, None) => {
+                    self.problem(at("uri"), "nothing says which token this is; give uri, label or serial");
+                    Selector::Attributes {
+                        label: None,
+                        serial: None,
+                    }
+                }
+                (None, label, serial) => Selector::Attributes { label, serial },
+                (Some(_), _, _) => {
+                    self.problem(at("uri"), "goes without label and serial; write them into the URI");
+                    Selector::Attributes {
+                        label: None,
+                        serial: None,
+                    }
+                }
+            };
+            tokens.push(Token {
+                selector,
+                sessions: self.number(at("sessions"), raw.sessions, 4, 1..=1024),
+                queue: self.number(at("queue"), raw.queue, queue, 1..=65_536),
+                pin: raw.pin.and_then(|pin| self.pin(&at("pin"), pin)),
+                name: raw.name,
+                module: raw.module,
+            });
+        }
+        tokens
+    }
+
+    fn pin(&mut self, at: &str, raw: RawPin) -> Option<PinSource> {
+        match (raw.credential, raw.file, raw.environment) {
+            (Some(name), None, None) if name.is_empty() || name.contains('/') || name.starts_with('.') => {
+                self.problem(
+                    format!("{at}.credential"),
+                    format!("{name:?} is not the name of a systemd credential"),
+                );
+                None
+            }
+            (Some(name), None, None) => Some(PinSource::Credential(name)),
+            (None, Some(path), None) => Some(PinSource::File(self.path(format!("{at}.file"), path))),
+            (None, None, Some(name)) if !names::is_variable(&name) => {
+                self.problem(
+                    format!("{at}.environment"),
+                    format!("{name:?} is not the name of an environment variable"),
+                );
+                None
+            }
+            (None, None, Some(name)) => Some(PinSource::Environment(name)),
+            _ => {
+                self.problem(
+                    at,
+                    "give exactly one of credential, file and environment, or no pin at all",
+                );
+                None
+            }
+        }
+    }
+
+    fn unique<'a>(&mut self, key: String, name: &str, mut taken: impl Iterator<Item = &'a str>) {
+        if !names::is_name(name) {
+            self.problem(
+                key,
+                format!("{name:?} is no name: lower-case letters, digits and .-_, at most 63"),
+            );
+        } else if taken.any(|other| other == name) {
+            self.problem(key, format!("{name:?} is there twice"));
+        }
+    }
+
+    fn path(&mut self, key: impl Into<String>, path: String) -> PathBuf {
+        let path = PathBuf::from(path);
+        if !path.is_absolute() {
+            self.problem(key, format!("{:?} is not an absolute path", path.display().to_string()));
+        }
+        path
+    }
+
+    fn time(&mut self, key: &str, text: Option<&str>, default: Duration) -> Duration {
+        let Some(text) = text else { return default };
+        match names::duration(text) {
+            Some(time) if (Duration::from_millis(1)..=Duration::from_secs(86_400)).contains(&time) => time,
+            _ => {
+                self.problem(
+                    key,
+                    format!("{text:?} is no time between 1ms and 24h, such as \"30s\" or \"5min\""),
+                );
+                default
+            }
+        }
+    }
+
+    fn name<T: Copy>(&mut self, key: &str, text: Option<&str>, default: T, names: Names<T>) -> T {
+        let Some(text) = text else { return default };
+        match names.iter().find(|(name, _)| *name == text) {
+            Some(&(_, meaning)) => meaning,
+            None => {
+                let known: Vec<&str> = names.iter().map(|&(name, _)| name).collect();
+                self.problem(key, format!("{text:?} is none of {}", known.join(", ")));
+                default
+            }
+        }
+    }
+
+    fn number<T>(
+        &mut self,
+        key: impl Into<String>,
+        given: Option<i64>,
+        default: T,
+        range: std::ops::RangeInclusive<T>,
+    ) -> T
+    where
+        T: TryFrom<i64> + PartialOrd + Display + Copy,
+    {
+        let Some(given) = given else { return default };
+        match T::try_from(given) {
+            Ok(number) if range.contains(&number) => number,
+            _ => {
+                self.problem(
+                    key,
+                    format!("{given} is not between {} and {}", range.start(), range.end()),
+                );
+                default
+            }
+        }
+    }
+}

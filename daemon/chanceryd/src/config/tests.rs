@@ -1,0 +1,67 @@
+//! Checks of what is not said by the golden files in `tests/config`.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+use super::*;
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("chanceryd.toml"))
+}
+
+#[test]
+fn an_empty_file_gives_every_default_and_no_grant() {
+    let config = parse("").unwrap();
+    let unix = config.listen.unix.unwrap();
+    assert_eq!(
+        (unix.path, unix.mode),
+        (PathBuf::from("/run/chancery/chanceryd.sock"), 0o660)
+    );
+    assert_eq!(config.listen.tls, None);
+    assert_eq!(config.audit.sync, audit::Sync::Interval(Duration::from_secs(1)));
+    assert_eq!(config.limits.message, chancery_smime::limits::Limits::default());
+    assert!(config.grants.is_empty());
+}
+
+#[test]
+fn times_are_read_with_their_units() {
+    for (text, expected) in [
+        ("250ms", Some(250)),
+        ("30s", Some(30_000)),
+        ("5 min", Some(300_000)),
+        ("1h", Some(3_600_000)),
+        ("30", None),
+        ("s", None),
+        ("-1s", None),
+        ("99999999999999999999s", None),
+        ("18446744073709551615h", None),
+    ] {
+        assert_eq!(names::duration(text), expected.map(Duration::from_millis), "{text}");
+    }
+}
+
+#[test]
+fn modules_that_agree_share_their_environment() {
+    let text = r#"
+        [[module]]
+        name = "a"
+        path = "/a.so"
+        environment = { SHARED = "1", ONE = "x" }
+        [[module]]
+        name = "b"
+        path = "/b.so"
+        environment = { SHARED = "1" }
+    "#;
+    let config = parse(text).unwrap();
+    assert_eq!(
+        module_environment(&config.modules),
+        BTreeMap::from([("ONE", "x"), ("SHARED", "1")])
+    );
+}
+
+#[test]
+fn what_needs_a_restart_is_told_apart_from_what_a_reload_changes() {
+    let old = parse("").unwrap();
+    let reloadable = parse("[log]\nlevel = \"debug\"\n[certificates]\ndirectory = \"/c\"").unwrap();
+    assert!(old.needs_restart_for(&reloadable).is_empty());
+    let moved = parse("[audit]\nfile = \"/a\"\n[limits]\nnesting = 3").unwrap();
+    assert_eq!(old.needs_restart_for(&moved), ["audit", "limits"]);
+}
