@@ -82,6 +82,6 @@ if ((EUID != 0)); then
 fi
 
 echo "Installing with apt-get: ${missing[*]}"
-apt_get=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -qq)
+apt_get=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -qq)
 "${apt_get[@]}" update </dev/null
 "${apt_get[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null
