@@ -36,6 +36,14 @@ impl ContentType {
         })
     }
 
+    /// What an entity without a Content-Type is in a multipart/digest.
+    pub(crate) fn message() -> Self {
+        Self {
+            media_type: "message/rfc822".to_owned(),
+            params: Parameters::default(),
+        }
+    }
+
     /// The top-level type: what stands before the slash.
     pub(crate) fn kind(&self) -> &str {
         self.media_type.split('/').next().unwrap_or_default()

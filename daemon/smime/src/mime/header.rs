@@ -176,18 +176,18 @@ impl<'a> Field<'a> {
         String::from_utf8_lossy(unfolded.trim_ascii()).into_owned()
     }
 
-    fn is_named(&self, name: &str) -> bool {
+    pub(crate) fn is_named(&self, name: &str) -> bool {
         self.name().eq_ignore_ascii_case(name.as_bytes())
     }
 
-    fn is_content(&self) -> bool {
+    pub(crate) fn is_content(&self) -> bool {
         self.name()
             .get(..8)
             .is_some_and(|prefix| prefix.eq_ignore_ascii_case(b"Content-"))
     }
 
     /// Appends the lines of the field with CRLF line ends.
-    fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         for line in self.raw.split_inclusive(|&byte| byte == b'\n') {
             out.extend_from_slice(without_line_end(line));
             out.extend_from_slice(b"\r\n");
