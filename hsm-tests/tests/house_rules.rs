@@ -90,6 +90,23 @@ fn only_the_token_crate_and_the_tests_link_cryptoki() {
 }
 
 #[test]
+fn policy_and_audit_see_neither_grpc_nor_tokens() {
+    for room in ["policy", "audit"] {
+        assert_free_of_words(
+            &chanceryd_room(room),
+            &[
+                "tonic",
+                "chancery_proto",
+                "chancery_token",
+                "chancery_smime",
+                "crate::grpc",
+                "crate::ops",
+            ],
+        );
+    }
+}
+
+#[test]
 fn main_only_parses_builds_runs_and_exits() {
     let main = fs::read_to_string(root().join("daemon/chanceryd/src/main.rs")).unwrap();
     assert!(
@@ -179,6 +196,15 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
+/// `daemon/chanceryd/src/{room}.rs` and all below `daemon/chanceryd/src/{room}/`.
+fn chanceryd_room(room: &str) -> Vec<PathBuf> {
+    let source = root().join("daemon/chanceryd/src");
+    let mut files = rust_files(&source.join(room));
+    files.extend(Some(source.join(room).with_extension("rs")).filter(|file| file.exists()));
+    assert!(!files.is_empty(), "chanceryd has no {room}");
+    files
+}
+
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
@@ -192,6 +218,21 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
         }
     }
     files
+}
+
+fn assert_free_of_words(files: &[PathBuf], forbidden: &[&str]) {
+    for file in files {
+        let text = fs::read_to_string(file).unwrap();
+        let code = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim_start().starts_with("//"));
+        for (number, line) in code {
+            for word in forbidden {
+                assert!(!line.contains(word), "{}:{}: names {word}", file.display(), number + 1);
+            }
+        }
+    }
 }
 
 fn array(value: &Value) -> &[Value] {
