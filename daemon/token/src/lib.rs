@@ -1,2 +1,64 @@
-//! PKCS#11 sessions.
-#![forbid(unsafe_code)]
+//! Sessions to tokens through PKCS#11: signing, decrypting and agreeing with keys that stay where they are.
+//!
+//! The only crate that links cryptoki, and the only place where anything blocks. Here live modules, tokens, sessions, PINs
+//! and the list of keys; who may use a key, what a message is and how requests arrive do not: nothing of the daemon is
+//! known here, and the whole may move to a process of its own.
+//!
+//! ```text
+//!             async                │                  threads
+//!                                  │
+//!  TokenHandle::sign ──► Job ──────┼─► Queue ──► Worker ─── session ──┐
+//!        ▲        (two priorities, │   (bounded)  Worker ─── session ──┤
+//!        └──── oneshot ◄───────────┼──────────────  …                  ├──► module ──► token
+//!                                  │                │ repair           │
+//!  unlock, lock ──► Command ───────┼────────────► Anchor ─── session ──┘
+//!  status, catalogue ◄─ Shared ◄───┼────────────────┘ finds, logs in, lists keys, watches
+//! ```
+//!
+//! - **Async ends at [`TokenHandle`].** Only `tokio::sync` is used; there is no runtime in this crate.
+//! - **The anchor** (one thread for each token) logs in on a session that stays open, so that the login does. It alone
+//!   searches, logs in and out. **Workers** (one thread and one session each) do nothing but C_SignInit and C_Sign and the
+//!   like: no C_FindObjects, C_Login or C_OpenSession is on their way while all is well.
+//! - **Generations**: object handles are good for one generation. Whatever makes them doubtful raises it, and workers fetch
+//!   the new ones. A session that saw an error which is not plainly the caller's is closed.
+//! - **Absent is not deleted**: keys of a token that is gone stay in the [`Catalogue`], and the token is looked for.
+//! - **The PIN guard** never tries a PIN twice that failed once.
+#![deny(unsafe_code)]
+
+mod anchor;
+mod capabilities;
+mod catalogue;
+mod ckr;
+mod config;
+mod error;
+mod guard;
+mod handle;
+mod job;
+mod key;
+mod mechanism;
+mod module;
+mod oaep;
+mod pin;
+mod point;
+mod queue;
+#[expect(unsafe_code, reason = "calls through the module's function list; see the file")]
+mod raw;
+mod shared;
+mod signature;
+mod status;
+mod tokens;
+mod uri;
+mod worker;
+
+pub use catalogue::{Catalogue, KeyAlgorithm, KeyEntry, Roles};
+pub use config::{ModuleConfig, TokenConfig, TokenSelector};
+pub use error::{ModuleError, StartError, TokenError};
+pub use handle::TokenHandle;
+pub use job::Dispatch;
+pub use key::{InvalidKeyId, KeyId};
+pub use mechanism::{DecryptScheme, Digest, SignInput, SignMechanism};
+pub use pin::Pin;
+pub use queue::Priority;
+pub use status::{PinStatus, TokenState, TokenStatus};
+pub use tokens::Tokens;
+pub use uri::{TokenUri, UriError};

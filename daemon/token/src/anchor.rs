@@ -1,0 +1,308 @@
+//! The anchor: the thread that finds a token, logs in, holds the session that keeps the login, and lists the keys.
+//!
+//! It alone searches, logs in and out, and decides in which state the token is. Workers and handles send it commands; between
+//! them it looks after the token a few times a second: an absent one is looked for, a present one is asked whether it is
+//! still there.
+
+mod attach;
+
+use std::{
+    sync::{
+        Arc, PoisonError,
+        mpsc::{Receiver, RecvTimeoutError, SyncSender},
+    },
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    ckr::{Failure, Remedy},
+    config::TokenSelector,
+    error::TokenError,
+    module::{Loading, Module},
+    pin::Pin,
+    shared::{Shared, lock},
+    status::{PinStatus, TokenState},
+};
+use attach::Attached;
+
+/// How often the queue is swept and an absent token looked for.
+const TICK: Duration = Duration::from_millis(500);
+
+/// How often a token that is there is asked whether it still is.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// The longest pause between attempts to use a token that is there but fails.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// Keys are not looked up again for a stale handle more often than this.
+const LOOK_UP_PAUSE: Duration = Duration::from_secs(1);
+
+/// What the anchor is asked to do.
+pub(crate) enum Command {
+    Unlock(Pin, oneshot::Sender<Result<(), TokenError>>),
+    Lock(oneshot::Sender<Result<(), TokenError>>),
+    Repair(Repair),
+    Certificates(Vec<Vec<u8>>),
+    Shutdown,
+}
+
+/// A worker met an error under this generation.
+pub(crate) struct Repair {
+    pub(crate) generation: u64,
+    /// An object handle was stale.
+    pub(crate) look_up: bool,
+    /// Dropped or told when done.
+    pub(crate) done: Option<SyncSender<()>>,
+}
+
+pub(crate) struct Anchor {
+    shared: Arc<Shared>,
+    commands: Receiver<Command>,
+    loading: Arc<Loading>,
+    selector: TokenSelector,
+    /// Certificates from outside the token.
+    certificates: Vec<Vec<u8>>,
+    module: Option<Arc<Module>>,
+    attached: Option<Attached>,
+    /// What was last read from the token, for new certificates.
+    objects: Option<crate::catalogue::assemble::Objects>,
+    attachments: u64,
+    pause: Duration,
+    next_attempt: Instant,
+    next_probe: Instant,
+    last_look_up: Option<Instant>,
+}
+
+impl Anchor {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        commands: Receiver<Command>,
+        loading: Arc<Loading>,
+        selector: TokenSelector,
+        certificates: Vec<Vec<u8>>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            shared,
+            commands,
+            loading,
+            selector,
+            certificates,
+            module: None,
+            attached: None,
+            objects: None,
+            attachments: 0,
+            pause: TICK,
+            next_attempt: now,
+            next_probe: now,
+            last_look_up: None,
+        }
+    }
+
+    /// Looks after the token until it is told to stop.
+    pub(crate) fn run(mut self) {
+        loop {
+            let patience = if self.module.is_none() { Duration::ZERO } else { TICK };
+            self.tend();
+            match self.commands.recv_timeout(patience) {
+                Ok(Command::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(command) => self.obey(command),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        self.leave();
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Unlock(pin, reply) => {
+                let _ = reply.send(self.unlock(pin));
+            }
+            Command::Lock(reply) => {
+                let _ = reply.send(self.lock());
+            }
+            Command::Repair(repair) => {
+                if repair.generation == self.shared.generation() {
+                    self.examine(repair.look_up);
+                }
+                if let Some(done) = repair.done {
+                    let _ = done.try_send(());
+                }
+            }
+            Command::Certificates(certificates) => {
+                self.certificates = certificates;
+                self.publish_catalogue();
+            }
+            Command::Shutdown => {}
+        }
+    }
+
+    /// What is to be done without being asked.
+    fn tend(&mut self) {
+        let now = Instant::now();
+        for job in self
+            .shared
+            .queue
+            .remove_if(|job| job.deadline <= now || job.is_abandoned())
+        {
+            job.answer(Err(TokenError::DeadlineExceeded {
+                token: self.shared.name.clone(),
+            }));
+        }
+        if self.module.is_none() {
+            match self.loading.wait(TICK) {
+                Some(Ok(module)) => self.module = Some(module),
+                Some(Err(error)) => {
+                    self.shared.update(|status| {
+                        status.state = TokenState::Failed;
+                        status.detail = format!("module {}: {error}", status.module);
+                    });
+                    return;
+                }
+                None => return,
+            }
+        }
+        if self.attached.is_none() {
+            if now >= self.next_attempt {
+                self.attach();
+            }
+        } else if now >= self.next_probe {
+            self.examine(false);
+        }
+    }
+
+    fn unlock(&mut self, pin: Pin) -> Result<(), TokenError> {
+        let token = self.shared.name.clone();
+        if self.attached.is_none() {
+            self.attach();
+        }
+        if self.attached.is_none() {
+            return Err(TokenError::Absent { token });
+        }
+        {
+            let guard = lock(&self.shared.guard);
+            if guard.has_failed(&pin) {
+                return Err(TokenError::PinAlreadyFailed { token });
+            }
+            if self.shared.live().is_some() && guard.kept().is_some() {
+                if guard.is_kept(&pin) {
+                    return Ok(());
+                }
+                drop(guard);
+                let detail = "it is unlocked with another PIN: lock it first";
+                return Err(TokenError::InputRefused { token, detail });
+            }
+        }
+        self.refresh_token_info();
+        if self.shared.status().pin == PinStatus::Locked {
+            return Err(TokenError::PinLocked { token });
+        }
+        self.log_in(pin)
+    }
+
+    fn lock(&mut self) -> Result<(), TokenError> {
+        lock(&self.shared.guard).forget();
+        let Some(attached) = &self.attached else {
+            return Ok(());
+        };
+        self.shared.clear_live();
+        let result = {
+            // Nobody is in the middle of an operation when the login ends.
+            let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
+            attached.session.logout().map_err(Failure::from)
+        };
+        self.shared.update(|status| {
+            status.state = TokenState::Locked;
+            status.detail = "locked by an administrator: unlock it with its PIN".into();
+        });
+        match result {
+            Ok(()) => Ok(()),
+            Err(failure) if failure.ckr.remedy() == Remedy::LogIn => Ok(()),
+            Err(failure) => {
+                // Closing every session ends the login too.
+                let error = self.error(failure);
+                self.detach();
+                self.attach();
+                Err(error)
+            }
+        }
+    }
+
+    /// Looks at the token after an error or because it is time, and puts right what can be put right.
+    fn examine(&mut self, look_up: bool) {
+        self.next_probe = Instant::now() + PROBE;
+        let Some(attached) = &self.attached else {
+            self.attach();
+            return;
+        };
+        let login_required = attached.login_required;
+        let (info, session) = {
+            let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+            (
+                attached.token_info(),
+                attached.session.get_session_info().map_err(Failure::from),
+            )
+        };
+        match info {
+            Ok(Some(info)) => self.note_token_info(&info),
+            Ok(None) => return self.lose("another token is in its slot", None),
+            Err(failure) => return self.lose("the token does not answer", Some(failure)),
+        }
+        match session {
+            Ok(info) if login_required && !attach::is_logged_in(info.session_state()) && self.shared.is_live() => {
+                self.shared.clear_live();
+                self.log_in_automatically();
+            }
+            Ok(_) if look_up => {
+                let recently = self.last_look_up.is_some_and(|last| last.elapsed() < LOOK_UP_PAUSE);
+                if !recently {
+                    self.last_look_up = Some(Instant::now());
+                    self.list_keys();
+                }
+            }
+            Ok(_) => {}
+            Err(failure) => self.lose("its sessions are gone", Some(failure)),
+        }
+    }
+
+    /// The attachment is of no use any more: the token is absent until it is found again, which may be now.
+    fn lose(&mut self, why: &str, failure: Option<Failure>) {
+        tracing::warn!(
+            token = self.shared.name,
+            why,
+            ckr = failure.map(|failure| failure.ckr.name()),
+            "token lost"
+        );
+        self.detach();
+        self.shared.update(|status| {
+            status.state = TokenState::Absent;
+            why.clone_into(&mut status.detail);
+            if let Some(failure) = failure {
+                status.last_error = Some(failure.ckr.name());
+            }
+        });
+        self.attach();
+    }
+
+    /// Logs out, wipes the PIN, and lets the token go.
+    fn leave(&mut self) {
+        lock(&self.shared.guard).forget();
+        if let Some(attached) = &self.attached {
+            let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = attached.session.logout() {
+                tracing::debug!(token = self.shared.name, %error, "C_Logout failed");
+            }
+        }
+        self.detach();
+    }
+
+    fn error(&self, failure: Failure) -> TokenError {
+        TokenError::Ckr {
+            token: self.shared.name.clone(),
+            function: failure.function,
+            ckr: failure.ckr.name(),
+        }
+    }
+}

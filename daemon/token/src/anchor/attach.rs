@@ -1,0 +1,310 @@
+//! Getting hold of a token: finding its slot, opening the session that stays, logging in, listing the keys.
+
+use std::{
+    sync::{Arc, PoisonError},
+    time::Instant,
+};
+
+use cryptoki::{
+    session::{Session, SessionState},
+    slot::{Slot, TokenInfo},
+};
+use cryptoki_sys::{CKR_PIN_LOCKED, CKR_USER_ALREADY_LOGGED_IN};
+
+use super::{Anchor, MAX_PAUSE, PROBE, TICK};
+use crate::{
+    capabilities::Capabilities,
+    catalogue::{KeyAlgorithm, assemble, read},
+    ckr::{Failure, Remedy},
+    error::TokenError,
+    module::{Module, Search},
+    pin::Pin,
+    shared::{Live, LiveKey, lock},
+    status::{PinStatus, TokenState},
+};
+
+/// A token that was found, and the session that keeps its login.
+pub(super) struct Attached {
+    pub(super) session: Session,
+    module: Arc<Module>,
+    slot: Slot,
+    number: u64,
+    serial: String,
+    label: String,
+    pub(super) login_required: bool,
+    capabilities: Option<Arc<Capabilities>>,
+}
+
+impl Attached {
+    /// The token's data now; `None` if another token is in the slot.
+    pub(super) fn token_info(&self) -> Result<Option<TokenInfo>, Failure> {
+        let info = self.module.context.get_token_info(self.slot)?;
+        Ok(Some(info).filter(|info| info.serial_number() == self.serial && info.label() == self.label))
+    }
+}
+
+pub(super) fn is_logged_in(state: SessionState) -> bool {
+    matches!(state, SessionState::RoUser | SessionState::RwUser)
+}
+
+impl Anchor {
+    /// Looks for the token and, if it is there, opens a session, logs in if a PIN is at hand, and lists the keys.
+    pub(super) fn attach(&mut self) {
+        let Some(module) = self.module.clone() else { return };
+        self.next_attempt = Instant::now() + self.pause;
+        let (slot, info) = match module.find(&self.selector) {
+            Ok(Search::Found(slot, info)) => (slot, info),
+            Ok(Search::Nothing(seen)) => {
+                self.pause = TICK;
+                self.set_state(
+                    TokenState::Absent,
+                    format!(
+                        "none of the {seen} tokens that the module shows is the one asked for: insert or connect it"
+                    ),
+                );
+                return module.restart_if_unused();
+            }
+            Ok(Search::Ambiguous(names)) => {
+                let detail = format!("several tokens match: {names}; add a serial to the configuration");
+                return self.set_state(TokenState::Failed, detail);
+            }
+            Err(failure) => return self.give_up_for_now(failure),
+        };
+        if let Err(owner) = module.claim(slot, &self.shared.name) {
+            let detail = format!("it is the same token as {owner}: remove one of the two from the configuration");
+            return self.set_state(TokenState::Failed, detail);
+        }
+        let session = match module.context.open_ro_session(slot) {
+            Ok(session) => session,
+            Err(error) => {
+                module.release(slot);
+                return self.give_up_for_now(error.into());
+            }
+        };
+        self.attachments += 1;
+        self.attached = Some(Attached {
+            session,
+            module,
+            slot,
+            number: self.attachments,
+            serial: info.serial_number().to_owned(),
+            label: info.label().to_owned(),
+            login_required: info.login_required(),
+            capabilities: None,
+        });
+        self.next_probe = Instant::now() + PROBE;
+        self.shared.update(|status| {
+            info.label().clone_into(&mut status.label);
+            info.serial_number().clone_into(&mut status.serial);
+            info.manufacturer_id().clone_into(&mut status.manufacturer);
+            info.model().clone_into(&mut status.model);
+        });
+        self.note_token_info(&info);
+        if info.login_required() {
+            self.log_in_automatically()
+        } else {
+            self.list_keys()
+        }
+    }
+
+    /// Lets the token go. Every session to it is closed, so that no handle of this attachment is used under the next.
+    pub(super) fn detach(&mut self) {
+        self.shared.clear_live();
+        if let Some(attached) = self.attached.take() {
+            let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
+            std::mem::forget(attached.session);
+            if let Err(failure) = attached.module.raw.close_all_sessions(attached.slot.id()) {
+                tracing::debug!(
+                    token = self.shared.name,
+                    ckr = failure.ckr.name(),
+                    "C_CloseAllSessions failed"
+                );
+            }
+            attached.module.release(attached.slot);
+        }
+    }
+
+    /// Logs in with the kept PIN, unless the guard or the token's flags advise against it.
+    pub(super) fn log_in_automatically(&mut self) {
+        let pin = lock(&self.shared.guard).kept().cloned();
+        let detail = match (self.shared.status().pin, pin) {
+            (PinStatus::Locked, _) => "the token's PIN is locked: its security officer has to set a new one",
+            (PinStatus::FinalTry, _) => "one PIN try is left and nothing is tried automatically: unlock it by hand",
+            (_, None) => "unlock it with its PIN",
+            (_, Some(pin)) => {
+                // The outcome is in the status.
+                let _ = self.log_in(pin);
+                return;
+            }
+        };
+        self.set_state(TokenState::Locked, detail.to_owned());
+    }
+
+    /// One C_Login with this PIN. What comes of it is remembered, and stands in the status.
+    pub(super) fn log_in(&mut self, pin: Pin) -> Result<(), TokenError> {
+        let token = self.shared.name.clone();
+        let Some(attached) = &self.attached else {
+            return Err(TokenError::Absent { token });
+        };
+        let result = {
+            let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
+            let raw = &attached.module.raw;
+            match raw.login(&attached.session, &pin) {
+                // Somebody else in this process, or an earlier login that was forgotten: only a login of our own proves
+                // the PIN.
+                Err(failure) if failure.ckr.0 == CKR_USER_ALREADY_LOGGED_IN => attached
+                    .session
+                    .logout()
+                    .map_err(Failure::from)
+                    .and_then(|()| raw.login(&attached.session, &pin)),
+                result => result,
+            }
+        };
+        let Err(failure) = result else {
+            lock(&self.shared.guard).succeeded(pin);
+            self.refresh_token_info();
+            return self.list_keys_or_error();
+        };
+        self.shared.note_error(failure.ckr.name());
+        let (error, detail) = if failure.ckr.is_wrong_pin() {
+            lock(&self.shared.guard).failed(&pin);
+            let error = TokenError::PinIncorrect {
+                token,
+                ckr: failure.ckr.name(),
+            };
+            (
+                error,
+                "the PIN was refused and will not be tried again: unlock it with the right one".to_owned(),
+            )
+        } else if failure.ckr.0 == CKR_PIN_LOCKED {
+            self.shared.update(|status| status.pin = PinStatus::Locked);
+            (TokenError::PinLocked { token }, "the token's PIN is locked".to_owned())
+        } else if failure.ckr.remedy() == Remedy::Absent {
+            self.lose_quietly(failure);
+            return Err(TokenError::Absent { token });
+        } else {
+            lock(&self.shared.guard).unclear();
+            (
+                self.error(failure),
+                format!("{} answered {}", failure.function, failure.ckr.name()),
+            )
+        };
+        self.refresh_token_info();
+        self.set_state(TokenState::Locked, detail);
+        Err(error)
+    }
+
+    /// Reads the keys and makes them usable as a new generation.
+    pub(super) fn list_keys(&mut self) {
+        // The outcome is in the status.
+        let _ = self.list_keys_or_error();
+    }
+
+    fn list_keys_or_error(&mut self) -> Result<(), TokenError> {
+        let token = self.shared.name.clone();
+        let Some(attached) = &mut self.attached else {
+            return Err(TokenError::Absent { token });
+        };
+        let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+        let objects = match read::read(&attached.session) {
+            Ok(objects) => objects,
+            Err(failure) => {
+                drop(_calls);
+                let error = self.error(failure);
+                self.detach();
+                self.give_up_for_now(failure);
+                return Err(error);
+            }
+        };
+        let (catalogue, handles) = assemble::assemble(&objects, &self.certificates);
+        let keys = catalogue.keys.iter().filter_map(|key| {
+            let live = LiveKey {
+                id: key.id,
+                handle: *handles.get(&key.id)?,
+                algorithm: key.algorithm,
+                can_sign: key.can_sign,
+                can_decrypt: key.can_decrypt,
+                always_authenticate: key.always_authenticate,
+            };
+            Some((key.id, live))
+        });
+        let keys: std::collections::HashMap<_, LiveKey> = keys.collect();
+        let capabilities = attached.capabilities.get_or_insert_with(|| {
+            let rsa = |key: &&LiveKey| key.can_decrypt && matches!(key.algorithm, KeyAlgorithm::Rsa { .. });
+            let key = keys.values().find(rsa).map(|key| key.handle);
+            Arc::new(Capabilities::probe(&attached.module, attached.slot, key))
+        });
+        let (attachment, module, slot) = (attached.number, Arc::clone(&attached.module), attached.slot);
+        let capabilities = Arc::clone(capabilities);
+        drop(_calls);
+        self.objects = Some(objects);
+        self.shared.set_catalogue(catalogue);
+        self.shared.set_live(|generation| Live {
+            generation,
+            attachment,
+            module,
+            slot,
+            keys,
+            capabilities,
+        });
+        self.pause = TICK;
+        self.set_state(TokenState::Ready, String::new());
+        Ok(())
+    }
+
+    /// The same keys with the certificates as they are now.
+    pub(super) fn publish_catalogue(&self) {
+        if let Some(objects) = &self.objects {
+            let (catalogue, _) = assemble::assemble(objects, &self.certificates);
+            self.shared.set_catalogue(catalogue);
+        }
+    }
+
+    pub(super) fn refresh_token_info(&self) {
+        if let Some(Ok(Some(info))) = self.attached.as_ref().map(Attached::token_info) {
+            self.note_token_info(&info);
+        }
+    }
+
+    pub(super) fn note_token_info(&self, info: &TokenInfo) {
+        let pin = if info.user_pin_locked() {
+            PinStatus::Locked
+        } else if info.user_pin_final_try() {
+            PinStatus::FinalTry
+        } else if info.user_pin_count_low() {
+            PinStatus::CountLow
+        } else {
+            PinStatus::Ok
+        };
+        self.shared.update(|status| status.pin = pin);
+    }
+
+    /// The token is there and fails: longer and longer pauses.
+    fn give_up_for_now(&mut self, failure: Failure) {
+        self.pause = (self.pause * 2).min(MAX_PAUSE);
+        self.next_attempt = Instant::now() + self.pause;
+        let state = if failure.ckr.remedy() == Remedy::Absent {
+            TokenState::Absent
+        } else {
+            TokenState::Failed
+        };
+        self.shared.note_error(failure.ckr.name());
+        self.set_state(state, format!("{} answered {}", failure.function, failure.ckr.name()));
+    }
+
+    fn lose_quietly(&mut self, failure: Failure) {
+        self.detach();
+        self.next_attempt = Instant::now() + TICK;
+        self.set_state(
+            TokenState::Absent,
+            format!("{} answered {}", failure.function, failure.ckr.name()),
+        );
+    }
+
+    fn set_state(&self, state: TokenState, detail: String) {
+        self.shared.update(|status| {
+            status.state = state;
+            status.detail = detail;
+        });
+    }
+}

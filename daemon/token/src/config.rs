@@ -1,0 +1,50 @@
+//! What is asked for: modules, and tokens found through them. Already checked by whoever read the configuration.
+
+use std::{path::PathBuf, time::Duration};
+
+use crate::{pin::Pin, uri::TokenUri};
+
+/// A PKCS#11 shared library. The environment it needs is that of the process, set before the process started.
+#[derive(Debug, Clone)]
+pub struct ModuleConfig {
+    /// The name by which tokens refer to it.
+    pub name: String,
+    /// The shared library.
+    pub path: PathBuf,
+}
+
+/// How a token is found among those that its module shows. Slot numbers play no part.
+#[derive(Debug, Clone)]
+pub enum TokenSelector {
+    /// An RFC 7512 URI.
+    Uri(TokenUri),
+    /// Exact label, serial number, or both. With neither, nothing matches.
+    Attributes {
+        /// CK_TOKEN_INFO's label, without padding.
+        label: Option<String>,
+        /// CK_TOKEN_INFO's serialNumber, without padding.
+        serial: Option<String>,
+    },
+}
+
+/// One token to be served.
+#[derive(Debug, Clone)]
+pub struct TokenConfig {
+    /// The name in status, errors and logs; unique.
+    pub name: String,
+    /// The name of its module.
+    pub module: String,
+    /// How it is found.
+    pub selector: TokenSelector,
+    /// Worker sessions, each on a thread of its own; at least one. Fewer are used where the token allows fewer.
+    pub sessions: usize,
+    /// Jobs that may wait; more are refused with [`TokenError::QueueFull`](crate::TokenError::QueueFull).
+    pub queue: usize,
+    /// The PIN to log in with as soon as the token is there; without one it stays locked until
+    /// [`TokenHandle::unlock`](crate::TokenHandle::unlock).
+    pub pin: Option<Pin>,
+    /// DER certificates from outside the token, matched to its keys by public key.
+    pub certificates: Vec<Vec<u8>>,
+    /// How long a job without a deadline of its own may wait before it is started.
+    pub call_deadline: Duration,
+}

@@ -1,0 +1,247 @@
+//! Why a token cannot do what it was asked for, and why a start failed.
+
+use std::path::PathBuf;
+
+use crate::key::KeyId;
+
+/// An operation on a token failed. Every variant names the token as configured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// No slot holds the token, its module has not answered yet or could not be used. Trying again later helps.
+    #[error("token {token} is absent: insert or reconnect it")]
+    Absent {
+        /// The token.
+        token: String,
+    },
+    /// Nobody is logged in. Trying again helps after an unlock.
+    #[error("token {token} is locked: unlock it with its PIN")]
+    Locked {
+        /// The token.
+        token: String,
+    },
+    /// The token refused this PIN (CKR_PIN_INCORRECT, CKR_PIN_LEN_RANGE). One try was spent.
+    #[error("token {token} refused the PIN ({ckr}); one of its tries is spent and this PIN will not be tried again")]
+    PinIncorrect {
+        /// The token.
+        token: String,
+        /// The token's answer.
+        ckr: &'static str,
+    },
+    /// This PIN has failed before and was not tried. No try was spent.
+    #[error("token {token} has refused this PIN before: it was not tried again")]
+    PinAlreadyFailed {
+        /// The token.
+        token: String,
+    },
+    /// The token has locked its user PIN. Only its security officer can help.
+    #[error("the PIN of token {token} is locked: its security officer has to set a new one")]
+    PinLocked {
+        /// The token.
+        token: String,
+    },
+    /// The token says that one wrong PIN will lock it, so the kept PIN was not used. Unlocking by hand helps.
+    #[error("token {token} has one PIN try left and nothing is tried automatically: unlock it by hand")]
+    PinFinalTry {
+        /// The token.
+        token: String,
+    },
+    /// The token's catalogue has no such key.
+    #[error("token {token} has no key {key}")]
+    KeyNotFound {
+        /// The token.
+        token: String,
+        /// The key.
+        key: KeyId,
+    },
+    /// The key's attributes do not allow the operation.
+    #[error("key {key} on token {token} may not be used to {operation}")]
+    KeyRole {
+        /// The token.
+        token: String,
+        /// The key.
+        key: KeyId,
+        /// `sign`, `decrypt` or `agree`.
+        operation: &'static str,
+    },
+    /// The key's algorithm does not go with the mechanism, or the token does not offer it.
+    #[error("token {token} cannot do {mechanism} with this key")]
+    MechanismUnsupported {
+        /// The token.
+        token: String,
+        /// The mechanism.
+        mechanism: &'static str,
+    },
+    /// Too many jobs are waiting. Trying again helps.
+    #[error("the queue of token {token} is full: try again later, or configure more sessions")]
+    QueueFull {
+        /// The token.
+        token: String,
+    },
+    /// The deadline passed before the job was started. Trying again may help.
+    #[error("token {token} did not get to the job before its deadline")]
+    DeadlineExceeded {
+        /// The token.
+        token: String,
+    },
+    /// The ciphertext does not decrypt under this key. Deliberately says no more than that.
+    #[error("token {token}: decryption failed")]
+    DecryptionFailed {
+        /// The token.
+        token: String,
+    },
+    /// The input has the wrong length or form; only public facts decide.
+    #[error("token {token}: input refused: {detail}")]
+    InputRefused {
+        /// The token.
+        token: String,
+        /// What is wrong with it.
+        detail: &'static str,
+    },
+    /// The module answered with an error that has no variant of its own. The session has been closed; trying again may help.
+    #[error("token {token}: {function} answered {ckr}")]
+    Ckr {
+        /// The token.
+        token: String,
+        /// The PKCS#11 function.
+        function: &'static str,
+        /// Its answer.
+        ckr: &'static str,
+    },
+    /// The process is shutting down.
+    #[error("token {token}: shutting down")]
+    Shutdown {
+        /// The token.
+        token: String,
+    },
+}
+
+impl TokenError {
+    /// Whether the same request may succeed later without anybody changing anything.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Absent { .. }
+                | Self::Locked { .. }
+                | Self::QueueFull { .. }
+                | Self::DeadlineExceeded { .. }
+                | Self::Ckr { .. }
+                | Self::Shutdown { .. }
+        )
+    }
+
+    /// The token's configured name.
+    pub fn token(&self) -> &str {
+        match self {
+            Self::Absent { token }
+            | Self::Locked { token }
+            | Self::PinIncorrect { token, .. }
+            | Self::PinAlreadyFailed { token }
+            | Self::PinLocked { token }
+            | Self::PinFinalTry { token }
+            | Self::KeyNotFound { token, .. }
+            | Self::KeyRole { token, .. }
+            | Self::MechanismUnsupported { token, .. }
+            | Self::QueueFull { token }
+            | Self::DeadlineExceeded { token }
+            | Self::DecryptionFailed { token }
+            | Self::InputRefused { token, .. }
+            | Self::Ckr { token, .. }
+            | Self::Shutdown { token } => token,
+        }
+    }
+
+    /// The CKR name behind the error, where there is one that may be shown.
+    pub fn ckr(&self) -> Option<&'static str> {
+        match self {
+            Self::PinIncorrect { ckr, .. } | Self::Ckr { ckr, .. } => Some(ckr),
+            Self::PinLocked { .. } => Some("CKR_PIN_LOCKED"),
+            _ => None,
+        }
+    }
+}
+
+/// The configuration cannot be served: nothing has been started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// Two modules or two tokens have the same name.
+    #[error("{kind} {name} is configured twice: give each its own name")]
+    Duplicate {
+        /// `module` or `token`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A token names a module that is not configured.
+    #[error("token {token} names module {module}, which is not configured")]
+    UnknownModule {
+        /// The token.
+        token: String,
+        /// The module.
+        module: String,
+    },
+    /// A token's selector matches every token, or its sessions or queue are zero.
+    #[error("token {token}: {detail}")]
+    InvalidToken {
+        /// The token.
+        token: String,
+        /// What is wrong and what to do.
+        detail: &'static str,
+    },
+    /// The shared library could not be loaded or initialised.
+    #[error("module {module} ({}) for {tokens} cannot be used: {source}", path.display())]
+    Module {
+        /// The module.
+        module: String,
+        /// Its file.
+        path: PathBuf,
+        /// The tokens that need it.
+        tokens: String,
+        /// Why.
+        #[source]
+        source: ModuleError,
+    },
+    /// The operating system refused a thread.
+    #[error("a thread for {name} could not be started")]
+    Thread {
+        /// The token or module.
+        name: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A PKCS#11 shared library cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModuleError {
+    /// The file could not be loaded as a shared library, or is not a PKCS#11 module.
+    #[error("it could not be loaded: {0}")]
+    Load(String),
+    /// The library answered with an error.
+    #[error("{function} answered {ckr}")]
+    Ckr {
+        /// The PKCS#11 function.
+        function: &'static str,
+        /// Its answer.
+        ckr: &'static str,
+    },
+    /// The library's two interfaces describe different libraries: it hands out those of another module it is linked to.
+    #[error("its C_GetInterface belongs to another library ({interface}) than its C_GetFunctionList ({list})")]
+    ForeignInterface {
+        /// C_GetInfo through C_GetInterface.
+        interface: String,
+        /// C_GetInfo through C_GetFunctionList.
+        list: String,
+    },
+    /// The library speaks a version of PKCS#11 that is too old.
+    #[error("it speaks PKCS#11 {major}.{minor}; 2.20 or later is needed")]
+    Version {
+        /// Major version.
+        major: u8,
+        /// Minor version.
+        minor: u8,
+    },
+}

@@ -1,0 +1,205 @@
+//! The async side of a token: where async ends. Behind the queue everything blocks.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::sync::{oneshot, watch};
+use zeroize::Zeroizing;
+
+use crate::{
+    anchor::Command,
+    catalogue::Catalogue,
+    error::TokenError,
+    job::{Dispatch, Job, Work},
+    key::KeyId,
+    mechanism::{DecryptScheme, SignInput, SignMechanism},
+    pin::Pin,
+    queue::Refusal,
+    shared::Shared,
+    status::TokenStatus,
+};
+
+/// One configured token. Cheap to clone; every clone is the same token.
+///
+/// Dropping the future of an operation before a worker has taken it means that it is never started.
+#[derive(Clone)]
+pub struct TokenHandle {
+    shared: Arc<Shared>,
+}
+
+impl TokenHandle {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The configured name.
+    pub fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// Where the token stands now.
+    pub fn status(&self) -> TokenStatus {
+        self.shared.status()
+    }
+
+    /// The keys, as last seen: an absent or locked token keeps its keys listed.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.shared.catalogue()
+    }
+
+    /// A counter that is raised at every change of status or catalogue.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changes()
+    }
+
+    /// Signs. RSA and Ed25519 signatures are raw octets, ECDSA ones DER ECDSA-Sig-Value.
+    ///
+    /// # Errors
+    /// [`TokenError::InputRefused`] for a digest of the wrong length, and whatever a token may answer.
+    pub async fn sign(
+        &self,
+        key: KeyId,
+        mechanism: SignMechanism,
+        input: SignInput,
+        dispatch: Dispatch,
+    ) -> Result<Vec<u8>, TokenError> {
+        let data = mechanism.prepare(input).map_err(|detail| TokenError::InputRefused {
+            token: self.shared.name.clone(),
+            detail,
+        })?;
+        let mut signature = self.run(key, Work::Sign { mechanism, data }, dispatch).await?;
+        Ok(std::mem::take(&mut *signature))
+    }
+
+    /// Decrypts a transported key (RSA).
+    ///
+    /// # Errors
+    /// [`TokenError::DecryptionFailed`] for whatever is wrong with the ciphertext's padding.
+    pub async fn decrypt(
+        &self,
+        key: KeyId,
+        scheme: DecryptScheme,
+        ciphertext: impl Into<Vec<u8>>,
+        dispatch: Dispatch,
+    ) -> Result<Zeroizing<Vec<u8>>, TokenError> {
+        self.run(
+            key,
+            Work::Decrypt {
+                scheme,
+                ciphertext: ciphertext.into(),
+            },
+            dispatch,
+        )
+        .await
+    }
+
+    /// Agrees on a secret: the raw Z of ECDH, without a key derivation function.
+    ///
+    /// `peer_public_key` is an uncompressed point (`0x04‖x‖y`) on the key's curve, or the 32 bytes of X25519.
+    ///
+    /// # Errors
+    /// [`TokenError::InputRefused`] for a public key that is not on the curve or has small order.
+    pub async fn agree(
+        &self,
+        key: KeyId,
+        peer_public_key: impl Into<Vec<u8>>,
+        dispatch: Dispatch,
+    ) -> Result<Zeroizing<Vec<u8>>, TokenError> {
+        self.run(
+            key,
+            Work::Agree {
+                peer: peer_public_key.into(),
+            },
+            dispatch,
+        )
+        .await
+    }
+
+    /// Logs in with this PIN, once, unless it has failed before. A PIN that works is kept in memory for re-logins.
+    ///
+    /// # Errors
+    /// [`TokenError::PinIncorrect`], [`TokenError::PinAlreadyFailed`], [`TokenError::PinLocked`], [`TokenError::Absent`].
+    pub async fn unlock(&self, pin: Pin) -> Result<(), TokenError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Unlock(pin, reply), answer).await
+    }
+
+    /// Logs out and wipes the kept PIN, the configured one too. Operations under way are finished first.
+    ///
+    /// # Errors
+    /// [`TokenError::Ckr`] if the token did not log out; its sessions are closed then, which ends the login as well.
+    pub async fn lock(&self) -> Result<(), TokenError> {
+        let (reply, answer) = oneshot::channel();
+        self.command(Command::Lock(reply), answer).await
+    }
+
+    /// Takes other certificates (DER) from outside the token in place of those given before.
+    pub fn set_certificates(&self, certificates: Vec<Vec<u8>>) {
+        // The anchor's queue is full only if it has hung, and then the catalogue does not matter.
+        if self
+            .shared
+            .anchor
+            .try_send(Command::Certificates(certificates))
+            .is_err()
+        {
+            tracing::warn!(
+                token = self.shared.name,
+                "the token is busy: new certificates were not taken"
+            );
+        }
+    }
+
+    async fn run(&self, key: KeyId, work: Work, dispatch: Dispatch) -> Result<Zeroizing<Vec<u8>>, TokenError> {
+        if !self.shared.is_live() {
+            return Err(self.shared.unavailable());
+        }
+        let latest = Instant::now() + self.shared.call_deadline;
+        let deadline = dispatch.deadline.unwrap_or(latest);
+        let (reply, answer) = oneshot::channel();
+        self.shared
+            .queue
+            .push(
+                Job {
+                    key,
+                    work,
+                    deadline,
+                    reply,
+                },
+                dispatch.priority,
+            )
+            .map_err(|refusal| {
+                let token = self.shared.name.clone();
+                match refusal {
+                    Refusal::Full => TokenError::QueueFull { token },
+                    Refusal::Closed => TokenError::Shutdown { token },
+                }
+            })?;
+        answer.await.unwrap_or_else(|_| Err(self.shut_down()))
+    }
+
+    async fn command(
+        &self,
+        command: Command,
+        answer: oneshot::Receiver<Result<(), TokenError>>,
+    ) -> Result<(), TokenError> {
+        use std::sync::mpsc::TrySendError;
+        self.shared.anchor.try_send(command).map_err(|error| match error {
+            TrySendError::Full(_) => TokenError::QueueFull {
+                token: self.shared.name.clone(),
+            },
+            TrySendError::Disconnected(_) => self.shut_down(),
+        })?;
+        answer.await.unwrap_or_else(|_| Err(self.shut_down()))
+    }
+
+    fn shut_down(&self) -> TokenError {
+        TokenError::Shutdown {
+            token: self.shared.name.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for TokenHandle {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("TokenHandle").field(&self.shared.name).finish()
+    }
+}

@@ -1,0 +1,54 @@
+//! A PIN in memory: zeroized, never shown, compared in constant time.
+
+use std::fmt;
+
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+/// A user PIN. Its bytes are wiped when it is dropped.
+#[derive(Clone)]
+pub struct Pin(Zeroizing<Vec<u8>>);
+
+impl Pin {
+    /// Takes the bytes of a PIN as the token expects them (UTF-8 on almost every token), without a line end.
+    pub fn new(bytes: impl Into<Zeroizing<Vec<u8>>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes, for the module alone.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Pin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Pin(…)")
+    }
+}
+
+impl PartialEq for Pin {
+    /// In constant time for PINs of the same length.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_slice().ct_eq(other.0.as_slice()).into()
+    }
+}
+
+impl Eq for Pin {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_output_shows_nothing_of_the_pin() {
+        assert_eq!(format!("{:?}", Pin::new(b"123456".to_vec())), "Pin(…)");
+    }
+
+    #[test]
+    fn pins_are_equal_when_their_bytes_are() {
+        assert_eq!(Pin::new(b"1234".to_vec()), Pin::new(b"1234".to_vec()));
+        assert_ne!(Pin::new(b"1234".to_vec()), Pin::new(b"12345".to_vec()));
+        assert_ne!(Pin::new(b"1234".to_vec()), Pin::new(b"1235".to_vec()));
+    }
+}

@@ -1,0 +1,271 @@
+//! A worker: a thread with one session, which takes jobs from the queue and runs them, and recovers once from what a
+//! token does to its users. It never logs in and never searches; it asks the anchor.
+
+mod operate;
+
+use std::{
+    sync::{Arc, PoisonError, atomic::Ordering, mpsc},
+    time::{Duration, Instant},
+};
+
+use cryptoki::session::Session;
+use cryptoki_sys::{CKR_OPERATION_ACTIVE, CKR_OPERATION_NOT_INITIALIZED, CKR_SESSION_COUNT};
+
+use crate::{
+    anchor::{Command, Repair},
+    ckr::{Failure, Remedy},
+    error::TokenError,
+    job::{Answer, Job},
+    shared::{Live, LiveKey, Shared},
+};
+use operate::{Fault, Operation};
+
+/// Times a job is started again after a repair.
+const MAX_REPAIRS: u32 = 2;
+
+/// How long a worker without a session leaves the queue to the others.
+const STAND_BACK: Duration = Duration::from_secs(1);
+
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    live: Option<Arc<Live>>,
+    session: Option<OpenSession>,
+    warned: bool,
+}
+
+struct OpenSession {
+    session: Session,
+    attachment: u64,
+}
+
+/// What is left to do once the answer is on its way, so that the caller need not wait for it.
+#[derive(Default)]
+struct Aftermath {
+    failure: Option<Failure>,
+    close_session: bool,
+    examine: Option<u64>,
+}
+
+/// How a job ended.
+enum Outcome {
+    Answered(Answer),
+    /// The token has no session for this worker, and others have some.
+    NoSession,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            live: None,
+            session: None,
+            warned: false,
+        }
+    }
+
+    /// Serves jobs until the queue is closed.
+    pub(crate) fn run(mut self) {
+        while let Some(job) = self.shared.queue.take() {
+            if job.is_abandoned() {
+                continue;
+            }
+            if Instant::now() >= job.deadline {
+                job.answer(Err(TokenError::DeadlineExceeded {
+                    token: self.shared.name.clone(),
+                }));
+                continue;
+            }
+            let mut aftermath = Aftermath::default();
+            match self.perform(&job, &mut aftermath) {
+                Outcome::Answered(answer) => {
+                    job.answer(answer);
+                    self.clean_up(aftermath);
+                }
+                Outcome::NoSession => {
+                    if let Err(job) = self.shared.queue.put_back(job) {
+                        job.answer(Err(TokenError::Shutdown {
+                            token: self.shared.name.clone(),
+                        }));
+                    }
+                    self.stand_back();
+                }
+            }
+        }
+        self.close_session();
+    }
+
+    /// The token allows no more sessions than the other workers hold, who get the job. It may allow more later.
+    fn stand_back(&mut self) {
+        if !std::mem::replace(&mut self.warned, true) {
+            tracing::warn!(
+                token = self.shared.name,
+                "the token allows fewer sessions than configured"
+            );
+        }
+        std::thread::park_timeout(STAND_BACK);
+    }
+
+    fn perform(&mut self, job: &Job, aftermath: &mut Aftermath) -> Outcome {
+        let mut repairs = 0;
+        loop {
+            let Some(live) = self.current() else {
+                return Outcome::Answered(Err(self.shared.unavailable()));
+            };
+            let Some(key) = live.keys.get(&job.key).copied() else {
+                let token = self.shared.name.clone();
+                return Outcome::Answered(Err(TokenError::KeyNotFound { token, key: job.key }));
+            };
+            let failure = match self.attempt(&live, key, job) {
+                Ok(answer) => return Outcome::Answered(Ok(answer)),
+                Err(Fault::Refused(error)) => return Outcome::Answered(Err(error)),
+                Err(Fault::Failed { failure, error }) => {
+                    if failure.function == "C_OpenSession"
+                        && failure.ckr.0 == CKR_SESSION_COUNT
+                        && self.shared.sessions.load(Ordering::Relaxed) > 0
+                    {
+                        return Outcome::NoSession;
+                    }
+                    aftermath.failure = Some(failure);
+                    if let Some(error) = error {
+                        // The caller's: whether the session goes depends on the error alone.
+                        aftermath.close_session = failure.ckr.remedy() != Remedy::Caller || !error.keeps_session();
+                        return Outcome::Answered(Err(error));
+                    }
+                    failure
+                }
+            };
+            let remedy = failure.ckr.remedy();
+            let stale_operation = matches!(failure.ckr.0, CKR_OPERATION_ACTIVE | CKR_OPERATION_NOT_INITIALIZED);
+            if stale_operation {
+                self.close_session();
+            } else if remedy != Remedy::Examine {
+                self.abandon_or_close(remedy);
+            }
+            match remedy {
+                Remedy::LookUp | Remedy::NewSession | Remedy::LogIn if repairs < MAX_REPAIRS => {
+                    repairs += 1;
+                    if !stale_operation {
+                        self.repair(live.generation, remedy);
+                    }
+                }
+                Remedy::Absent => {
+                    self.repair(live.generation, remedy);
+                    return Outcome::Answered(Err(TokenError::Absent {
+                        token: self.shared.name.clone(),
+                    }));
+                }
+                _ => {
+                    aftermath.close_session = true;
+                    aftermath.examine = Some(live.generation);
+                    return Outcome::Answered(Err(TokenError::Ckr {
+                        token: self.shared.name.clone(),
+                        function: failure.function,
+                        ckr: failure.ckr.name(),
+                    }));
+                }
+            }
+        }
+    }
+
+    fn attempt(&mut self, live: &Live, key: LiveKey, job: &Job) -> Result<zeroize::Zeroizing<Vec<u8>>, Fault> {
+        let operation = Operation {
+            shared: &self.shared,
+            live,
+            key,
+        };
+        operation.check(&job.work)?;
+        if self.session.is_none() {
+            let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+            let session = live.module.context.open_ro_session(live.slot).map_err(Failure::from)?;
+            self.shared.sessions.fetch_add(1, Ordering::Relaxed);
+            self.session = Some(OpenSession {
+                session,
+                attachment: live.attachment,
+            });
+        }
+        let Some(open) = &self.session else {
+            return Err(Fault::from(self.shared.unavailable()));
+        };
+        if key.always_authenticate {
+            let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
+            let pin = operation.context_pin()?;
+            operation.run(&open.session, &job.work, Some(&pin))
+        } else {
+            let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+            operation.run(&open.session, &job.work, None)
+        }
+    }
+
+    /// The token as it is now; a session from another attachment is given up.
+    fn current(&mut self) -> Option<Arc<Live>> {
+        let generation = self.shared.generation();
+        if self.live.as_ref().is_none_or(|live| live.generation != generation) {
+            self.live = self.shared.live();
+        }
+        let attachment = self.live.as_ref().map(|live| live.attachment);
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|open| Some(open.attachment) != attachment)
+        {
+            // The anchor closed all sessions of the old attachment; the handle's number may be another's by now.
+            self.abandon_session();
+        }
+        self.live.clone()
+    }
+
+    /// Asks the anchor to look after the token, and waits until it has.
+    fn repair(&self, generation: u64, remedy: Remedy) {
+        let (done, wait) = mpsc::sync_channel(1);
+        let repair = Repair {
+            generation,
+            look_up: remedy == Remedy::LookUp,
+            done: Some(done),
+        };
+        if self.shared.anchor.send(Command::Repair(repair)).is_ok() {
+            // The anchor drops the sender when it stops.
+            let _ = wait.recv();
+        }
+    }
+
+    fn clean_up(&mut self, aftermath: Aftermath) {
+        let Some(failure) = aftermath.failure else { return };
+        if aftermath.close_session {
+            self.abandon_or_close(failure.ckr.remedy());
+        }
+        self.shared.note_error(failure.ckr.name());
+        if let Some(generation) = aftermath.examine {
+            // If the anchor is busy it is looking after the token already.
+            let repair = Repair {
+                generation,
+                look_up: false,
+                done: None,
+            };
+            let _ = self.shared.anchor.try_send(Command::Repair(repair));
+        }
+    }
+
+    fn abandon_or_close(&mut self, remedy: Remedy) {
+        match remedy {
+            Remedy::NewSession | Remedy::Absent => self.abandon_session(),
+            _ => self.close_session(),
+        }
+    }
+
+    fn close_session(&mut self) {
+        if let Some(open) = self.session.take() {
+            self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
+            if let Err(error) = open.session.close() {
+                tracing::debug!(token = self.shared.name, %error, "a session could not be closed");
+            }
+        }
+    }
+
+    /// Forgets a session that the module has forgotten, without C_CloseSession: its number may be another's by now.
+    fn abandon_session(&mut self) {
+        if let Some(open) = self.session.take() {
+            self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
+            std::mem::forget(open.session);
+        }
+    }
+}
