@@ -1,0 +1,56 @@
+//! `chancery tokens`
+
+use chancery::v1::Token;
+
+use super::keys::last;
+use super::{call, connect};
+use crate::cli::{DaemonArgs, ListArgs};
+use crate::error::CommandError;
+use crate::exit::Verdict;
+use crate::json::{self, TokensJson};
+use crate::stdio;
+use crate::table::Table;
+use crate::words::Word;
+
+pub(super) async fn run(daemon: &DaemonArgs, args: ListArgs) -> Result<Verdict, CommandError> {
+    let tokens = connect(daemon).await?.tokens().await.map_err(call("list the tokens"))?;
+    if args.json {
+        json::print(&TokensJson::new(&tokens))?;
+    } else {
+        stdio::print(&table(&tokens))?;
+    }
+    Ok(Verdict::Good)
+}
+
+/// The tokens for people, with whatever is wrong with them.
+pub(super) fn table(tokens: &[Token]) -> String {
+    let mut table = Table::new(["TOKEN", "STATE", "KEYS", "LABEL", "SERIAL", "DETAIL"]);
+    for token in tokens {
+        let mut detail = token.detail.clone();
+        for more in [token.last_error.as_str(), pin_warning(token)] {
+            if !more.is_empty() && !detail.contains(more) {
+                let separator = if detail.is_empty() { "" } else { "; " };
+                detail.push_str(separator);
+                detail.push_str(more);
+            }
+        }
+        table.row([
+            last(&token.name).to_owned(),
+            token.state().word().unwrap_or("unknown").to_owned(),
+            token.key_count.to_string(),
+            token.label.clone(),
+            token.serial_number.clone(),
+            detail,
+        ]);
+    }
+    table.render("There are no tokens in the daemon's configuration that you may see.")
+}
+
+fn pin_warning(token: &Token) -> &'static str {
+    match token.pin_status().word() {
+        Some("count-low") => "a wrong PIN was tried",
+        Some("final-try") => "one more wrong PIN locks the token",
+        Some("locked") => "the PIN is locked",
+        _ => "",
+    }
+}

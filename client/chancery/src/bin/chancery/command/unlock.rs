@@ -1,0 +1,26 @@
+//! `chancery unlock`
+
+use chancery::name;
+
+use super::keys::last;
+use super::{call, connect, tokens};
+use crate::cli::{DaemonArgs, UnlockArgs};
+use crate::error::CommandError;
+use crate::exit::Verdict;
+use crate::{prompt, stdio};
+
+pub(super) async fn run(daemon: &DaemonArgs, args: UnlockArgs) -> Result<Verdict, CommandError> {
+    // First, so that nobody types a PIN for a daemon that is not there.
+    let client = connect(daemon).await?;
+    let token = name::token(&args.token);
+    let pin = if args.pin_stdin {
+        prompt::read_stdin().await?
+    } else {
+        prompt::ask(last(&token)).await?
+    };
+    let token = client.unlock(&token, pin).await.map_err(call("unlock the token"))?;
+    if !daemon.quiet {
+        stdio::print(&tokens::table(&[token]))?;
+    }
+    Ok(Verdict::Good)
+}

@@ -1,0 +1,137 @@
+//! Tables and JSON of keys, identities, tokens and the daemon's state; man pages and completions.
+
+use chancery::v1;
+use tonic::Code;
+
+use crate::fake::{Fake, Script, status};
+
+fn script() -> Script {
+    let key = v1::Key {
+        name: "keys/00ff".to_owned(),
+        algorithm: v1::KeyAlgorithm::Rsa.into(),
+        key_bits: 3072,
+        roles: vec![v1::KeyRole::Sign.into()],
+        public_key: vec![0x30, 0].into(),
+        replicas: vec![v1::KeyReplica {
+            token: "tokens/card".to_owned(),
+            object_id: vec![0xab].into(),
+            object_label: "alice\u{1b}[2J".to_owned(),
+            available: true,
+            ..v1::KeyReplica::default()
+        }],
+        ..v1::Key::default()
+    };
+    let identity = v1::Identity {
+        name: "identities/alice@example.org".to_owned(),
+        signing: Some(v1::IdentityKey {
+            key: "keys/00ff".to_owned(),
+            available: true,
+            ..v1::IdentityKey::default()
+        }),
+        ..v1::Identity::default()
+    };
+    let token = |name: &str, state: v1::TokenState| v1::Token {
+        name: format!("tokens/{name}"),
+        state: state.into(),
+        last_error: "CKR_PIN_INCORRECT".to_owned(),
+        ..v1::Token::default()
+    };
+    Script {
+        keys: vec![key],
+        identities: vec![identity],
+        tokens: vec![
+            token("card", v1::TokenState::Ready),
+            token("hsm", v1::TokenState::Locked),
+        ],
+        ..Script::default()
+    }
+}
+
+async fn json(fake: &Fake, command: &str) -> serde_json::Value {
+    let run = fake.run(&[command, "--json"]).await;
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    serde_json::from_str(&run.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn keys_identities_and_tokens_are_listed_in_tables() {
+    let fake = Fake::start(script());
+    let keys = fake.run(&["keys"]).await.stdout;
+    assert_eq!(
+        keys,
+        "KEY   ALGORITHM  ROLES  AVAILABLE  TOKENS  LABEL\n00ff  rsa-3072   sign   yes        card    alice\u{fffd}[2J\n"
+    );
+    let identities = fake.run(&["identities"]).await.stdout;
+    assert!(
+        identities.ends_with("\nalice@example.org  signing  yes        00ff\n"),
+        "{identities}"
+    );
+    let tokens = fake.run(&["tokens"]).await.stdout;
+    assert!(
+        tokens.contains("\nhsm    locked  0     -      -       CKR_PIN_INCORRECT\n"),
+        "{tokens}"
+    );
+}
+
+#[tokio::test]
+async fn json_has_the_documented_fields() {
+    let fake = Fake::start(script());
+    let keys = json(&fake, "keys").await;
+    assert_eq!(keys["keys"][0]["algorithm"], "rsa");
+    assert_eq!(keys["keys"][0]["bits"], 3072);
+    assert_eq!(keys["keys"][0]["roles"][0], "sign");
+    assert_eq!(keys["keys"][0]["replicas"][0]["object_id"], "ab");
+    assert_eq!(
+        keys["keys"][0]["public_key"],
+        "-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n"
+    );
+    let identities = json(&fake, "identities").await;
+    assert_eq!(identities["identities"][0]["address"], "alice@example.org");
+    assert_eq!(identities["identities"][0]["signing"]["key"], "keys/00ff");
+    assert!(identities["identities"][0]["encryption"].is_null());
+    let tokens = json(&fake, "tokens").await;
+    assert_eq!(tokens["tokens"][1]["state"], "locked");
+    assert_eq!(tokens["tokens"][1]["last_error"], "CKR_PIN_INCORRECT");
+    assert!(tokens["tokens"][1]["pin_status"].is_null());
+}
+
+#[tokio::test]
+async fn status_tells_the_health_of_the_daemon_and_of_its_tokens() {
+    let fake = Fake::start(script());
+    let state = json(&fake, "status").await;
+    assert_eq!(state["health"], "serving");
+    assert_eq!(state["tokens"][0]["health"], "serving");
+    assert_eq!(state["tokens"][1]["health"], "not-serving");
+    let text = fake.run(&["status"]).await.stdout;
+    assert!(text.contains(": serving\n"), "{text}");
+}
+
+#[tokio::test]
+async fn status_works_for_whom_may_see_no_token() {
+    let refuse_unary = Some(status(Code::PermissionDenied, "NOT_PERMITTED", "no"));
+    let fake = Fake::start(Script {
+        refuse_unary,
+        ..script()
+    });
+    assert!(json(&fake, "status").await["tokens"].is_null());
+    assert_eq!(fake.run(&["tokens"]).await.status, 3);
+}
+
+#[tokio::test]
+async fn man_pages_and_completions_cover_every_command() {
+    let fake = Fake::start(Script::default());
+    let pages = fake.file("man");
+    assert_eq!(fake.run(&["man", "--out-dir", &pages]).await.status, 0);
+    for command in ["", "-sign", "-encrypt", "-decrypt", "-verify", "-unlock"] {
+        let page = std::fs::read_to_string(format!("{pages}/chancery{command}.1")).unwrap();
+        assert!(page.contains(".TH chancery"), "{page}");
+    }
+    assert!(fake.run(&["man"]).await.stdout.contains("Exit status"));
+    for shell in ["bash", "zsh", "fish"] {
+        let script = fake.run(&["completions", shell]).await.stdout;
+        assert!(
+            script.contains("encrypt") && script.contains("recipient-cert"),
+            "{shell}"
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! What a person at a terminal sees: progress, and the prompt for a PIN.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use chancery::v1;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
+use tokio::sync::Notify;
+
+use crate::command_line::command;
+use crate::fake::{Answer, Fake, Script};
+
+/// A terminal, seen from the side of the person.
+struct Terminal {
+    person: File,
+    program: File,
+}
+
+impl Terminal {
+    fn open() -> Self {
+        let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+        grantpt(&person).unwrap();
+        unlockpt(&person).unwrap();
+        let name = ptsname(&person, Vec::new()).unwrap();
+        let program = rustix::fs::open(
+            name.as_c_str(),
+            rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::CLOEXEC,
+            rustix::fs::Mode::empty(),
+        )
+        .unwrap();
+        Self {
+            person: person.into(),
+            program: program.into(),
+        }
+    }
+
+    fn stdio(&self) -> Stdio {
+        self.program.as_fd().try_clone_to_owned().map(Stdio::from).unwrap()
+    }
+
+    fn echoes(&self) -> bool {
+        tcgetattr(&self.program).unwrap().local_modes.contains(LocalModes::ECHO)
+    }
+
+    /// Reads what is shown until it contains a text.
+    async fn shows(&self, text: &'static str) -> String {
+        let mut person = self.person.try_clone().unwrap();
+        let reading = tokio::task::spawn_blocking(move || {
+            let (mut shown, mut buffer) = (String::new(), [0_u8; 256]);
+            while !shown.contains(text) {
+                let length = person.read(&mut buffer).unwrap();
+                shown.push_str(&String::from_utf8_lossy(&buffer[..length]));
+            }
+            shown
+        });
+        tokio::time::timeout(std::time::Duration::from_secs(20), reading)
+            .await
+            .expect(text)
+            .unwrap()
+    }
+}
+
+/// `setsid` makes the terminal the program's own, so that /dev/tty is it.
+fn with_terminal(fake: &Fake, terminal: &Terminal, args: &[&str]) -> tokio::process::Command {
+    let inner = command(&fake.address, args);
+    let inner = inner.as_std();
+    let mut outer = tokio::process::Command::new("setsid");
+    outer
+        .args(["--ctty", "--wait"])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env("CHANCERY_ADDRESS", &fake.address);
+    outer
+        .stdin(terminal.stdio())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    outer
+}
+
+fn locked_token() -> Script {
+    let token = v1::Token {
+        name: "tokens/card".to_owned(),
+        state: v1::TokenState::Ready.into(),
+        ..v1::Token::default()
+    };
+    Script {
+        tokens: vec![token],
+        ..Script::default()
+    }
+}
+
+#[tokio::test]
+async fn work_that_takes_more_than_a_second_shows_progress_and_takes_it_away() {
+    let signal = Arc::new(Notify::new());
+    let fake = Fake::start(Script {
+        answer: Answer::HoldUntil(Arc::clone(&signal)),
+        ..Script::default()
+    });
+    std::fs::write(fake.file("mail"), vec![b'x'; 3 << 20]).unwrap();
+    let terminal = Terminal::open();
+    let mut child = command(
+        &fake.address,
+        &["sign", "--in", &fake.file("mail"), "--out", &fake.file("out")],
+    )
+    .stderr(terminal.stdio())
+    .spawn()
+    .unwrap();
+    let shown = terminal.shows("MiB/s").await;
+    assert!(shown.contains("3.0 MiB"), "{shown:?}");
+    signal.notify_one();
+    assert!(child.wait().await.unwrap().success());
+    assert!(terminal.shows("\r\u{1b}[K").await.ends_with("\r\u{1b}[K"));
+}
+
+#[tokio::test]
+async fn a_pin_is_asked_for_without_echo_and_the_echo_comes_back() {
+    let fake = Fake::start(locked_token());
+    let terminal = Terminal::open();
+    let child = with_terminal(&fake, &terminal, &["unlock", "card"]).spawn().unwrap();
+    terminal.shows("PIN for card: ").await;
+    assert!(!terminal.echoes());
+    (&terminal.person).write_all(b"648219\n").unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("card   ready"));
+    assert!(terminal.echoes());
+    assert!(!terminal.shows("\n").await.contains("648219"));
+}
+
+#[tokio::test]
+async fn ctrl_c_at_the_prompt_gives_the_echo_back() {
+    let fake = Fake::start(locked_token());
+    let terminal = Terminal::open();
+    let mut child = with_terminal(&fake, &terminal, &["unlock", "card"]).spawn().unwrap();
+    terminal.shows("PIN for card: ").await;
+    (&terminal.person).write_all(b"64\x03").unwrap();
+    assert_eq!(child.wait().await.unwrap().code(), Some(130));
+    assert!(terminal.echoes());
+}
+
+#[tokio::test]
+async fn a_script_gives_the_pin_on_stdin_and_a_wrong_one_ends_with_4() {
+    let fake = Fake::start(locked_token());
+    let args = ["unlock", "card", "--pin-stdin"];
+    assert_eq!(
+        crate::command_line::run(&fake.address, &args, b"648219\r\n")
+            .await
+            .status,
+        0
+    );
+    let wrong = crate::command_line::run(&fake.address, &args, b"000000\n").await;
+    assert_eq!(wrong.status, 4, "{}", wrong.stderr);
+    assert!(!wrong.stderr.contains("000000"), "{}", wrong.stderr);
+    let empty = crate::command_line::run(&fake.address, &args, b"\n").await;
+    assert_eq!(empty.status, 2, "{}", empty.stderr);
+    let none = crate::command_line::run(&fake.address, &["unlock", "other", "--pin-stdin"], b"648219\n").await;
+    assert_eq!(none.status, 4, "{}", none.stderr);
+}
