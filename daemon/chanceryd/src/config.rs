@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chancery_smime::algorithm::{ContentEncryptionAlgorithm, DigestAlgorithm};
+use chancery_token::{Priority, TokenSelector};
 
 use crate::audit;
 use crate::permissions::{self, PermissionError};
@@ -161,15 +162,6 @@ pub struct Mail {
     pub hold_in_memory: usize,
 }
 
-/// Which queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Priority {
-    /// Somebody waits.
-    Interactive,
-    /// Nobody does.
-    Bulk,
-}
-
 /// A PKCS#11 module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
@@ -189,27 +181,13 @@ pub struct Token {
     /// Its module's name.
     pub module: String,
     /// How it is recognised.
-    pub selector: Selector,
+    pub selector: TokenSelector,
     /// Worker sessions.
     pub sessions: usize,
     /// Jobs that may wait.
     pub queue: usize,
     /// Where its PIN comes from; without one it waits for UnlockToken.
     pub pin: Option<PinSource>,
-}
-
-/// How a token is recognised.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Selector {
-    /// An RFC 7512 URI.
-    Uri(String),
-    /// Label, serial number, or both.
-    Attributes {
-        /// CK_TOKEN_INFO.label.
-        label: Option<String>,
-        /// CK_TOKEN_INFO.serialNumber.
-        serial: Option<String>,
-    },
 }
 
 /// Where a PIN comes from. The PIN itself is never in the configuration.

@@ -15,6 +15,14 @@
 
 pub mod audit;
 pub mod caller;
+pub mod certificates;
+pub mod cli;
 pub mod config;
+pub mod credentials;
+pub mod hardening;
+pub mod listen;
+pub mod logging;
+pub mod notify;
 pub mod permissions;
 pub mod policy;
+pub mod request_id;

@@ -6,13 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chancery_smime::algorithm::{ContentEncryptionAlgorithm as Cipher, DigestAlgorithm};
+use chancery_token::{Priority, TokenSelector};
 
 use super::environment::{conflicting, is_reserved};
 use super::names::{self, Names};
 use super::raw::{Raw, RawAudit, RawLimits, RawListen, RawLog, RawMail, RawModule, RawPin, RawTls, RawToken};
-use super::{
-    Audit, Config, Limits, Listen, Log, LogFormat, Mail, Module, PinSource, Priority, Selector, Tls, Token, UnixSocket,
-};
+use super::{Audit, Config, Limits, Listen, Log, LogFormat, Mail, Module, PinSource, Tls, Token, UnixSocket};
 use crate::audit::Sync;
 use crate::policy::Grants;
 
@@ -264,24 +263,7 @@ impl Found {
             if !modules.iter().any(|module| module.name == raw.module) {
                 self.problem(at("module"), format!("there is no [[module]] named {:?}", raw.module));
             }
-            let selector = match (raw.uri, raw.label, raw.serial) {
-                (Some(uri), None, None) => Selector::Uri(uri),
-                (None, None, None) => {
-                    self.problem(at("uri"), "nothing says which token this is; give uri, label or serial");
-                    Selector::Attributes {
-                        label: None,
-                        serial: None,
-                    }
-                }
-                (None, label, serial) => Selector::Attributes { label, serial },
-                (Some(_), _, _) => {
-                    self.problem(at("uri"), "goes without label and serial; write them into the URI");
-                    Selector::Attributes {
-                        label: None,
-                        serial: None,
-                    }
-                }
-            };
+            let selector = self.selector(&at("uri"), raw.uri, raw.label, raw.serial);
             tokens.push(Token {
                 selector,
                 sessions: self.number(at("sessions"), raw.sessions, 4, 1..=1024),
@@ -292,6 +274,37 @@ impl Found {
             });
         }
         tokens
+    }
+
+    fn selector(
+        &mut self,
+        at: &str,
+        uri: Option<String>,
+        label: Option<String>,
+        serial: Option<String>,
+    ) -> TokenSelector {
+        let nothing = TokenSelector::Attributes {
+            label: None,
+            serial: None,
+        };
+        match (uri, label, serial) {
+            (Some(uri), None, None) => match uri.parse() {
+                Ok(uri) => TokenSelector::Uri(uri),
+                Err(error) => {
+                    self.problem(at, error);
+                    nothing
+                }
+            },
+            (None, None, None) => {
+                self.problem(at, "nothing says which token this is; give uri, label or serial");
+                nothing
+            }
+            (None, label, serial) => TokenSelector::Attributes { label, serial },
+            (Some(_), _, _) => {
+                self.problem(at, "goes without label and serial; write them into the URI");
+                nothing
+            }
+        }
     }
 
     fn pin(&mut self, at: &str, raw: RawPin) -> Option<PinSource> {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use chancery_smime::algorithm::{ContentEncryptionAlgorithm, DigestAlgorithm};
+use chancery_token::Priority;
 
-use super::{LogFormat, Priority};
+use super::LogFormat;
 
 /// A name with what it means.
 pub(super) type Names<T> = &'static [(&'static str, T)];

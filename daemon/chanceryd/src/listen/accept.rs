@@ -1,0 +1,178 @@
+//! The accept loops, and what happens to a connection before tonic sees it.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio_stream::Stream;
+
+use super::connection::{self, Connection};
+use super::{Listeners, LiveTls, SocketFile};
+use crate::caller::Caller;
+use crate::config::Limits;
+
+/// Connections that are accepted and that tonic has not taken yet.
+const READY: usize = 64;
+/// How long to wait after a failure to accept that will not go away at once, such as too many open files.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Connections, each with its caller. Dropped, it stops to accept and removes the socket; open connections stay open.
+#[derive(Debug)]
+pub struct Incoming {
+    connections: mpsc::Receiver<Connection>,
+    // Aborted when dropped, and the listeners with them.
+    _loops: JoinSet<()>,
+    _socket_file: Option<SocketFile>,
+}
+
+impl Stream for Incoming {
+    type Item = io::Result<Connection>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.connections.poll_recv(context).map(|connection| connection.map(Ok))
+    }
+}
+
+/// Feels whether the accept loops still turn.
+#[derive(Debug, Clone)]
+pub struct Pulse(Vec<mpsc::Sender<oneshot::Sender<()>>>);
+
+impl Pulse {
+    /// Returns once every loop has answered; `false` if one has ended.
+    pub async fn feel(&self) -> bool {
+        for accept_loop in &self.0 {
+            let (answer, answered) = oneshot::channel();
+            if accept_loop.send(answer).await.is_err() || answered.await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+enum Listener {
+    Unix(UnixListener),
+    Tls(TcpListener, LiveTls, Duration),
+}
+
+enum Accepted {
+    Unix(UnixStream),
+    Tls(TcpStream, LiveTls, Duration),
+}
+
+pub(super) fn start(listeners: Listeners, limits: &Limits) -> (Incoming, Pulse) {
+    let Listeners {
+        unix,
+        tcp,
+        tls,
+        socket_file,
+    } = listeners;
+    let places = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
+    let (sender, connections) = mpsc::channel(READY);
+    let mut loops = JoinSet::new();
+    let mut pulse = Vec::new();
+    let unix = unix.into_iter().map(Listener::Unix);
+    let tls = tcp
+        .into_iter()
+        .filter_map(|listener| Some(Listener::Tls(listener, tls.clone()?, limits.tls_handshake)));
+    for listener in unix.chain(tls) {
+        let (ping, pings) = mpsc::channel(1);
+        loops.spawn(accept_loop(listener, Arc::clone(&places), sender.clone(), pings));
+        pulse.push(ping);
+    }
+    (
+        Incoming {
+            connections,
+            _loops: loops,
+            _socket_file: socket_file,
+        },
+        Pulse(pulse),
+    )
+}
+
+async fn accept_loop(
+    listener: Listener,
+    places: Arc<Semaphore>,
+    ready: mpsc::Sender<Connection>,
+    mut pings: mpsc::Receiver<oneshot::Sender<()>>,
+) {
+    let next = async || {
+        let place = Arc::clone(&places).acquire_owned().await.map_err(io::Error::other)?;
+        let accepted = match &listener {
+            Listener::Unix(listener) => Accepted::Unix(listener.accept().await?.0),
+            Listener::Tls(listener, tls, deadline) => Accepted::Tls(listener.accept().await?.0, tls.clone(), *deadline),
+        };
+        io::Result::Ok((accepted, place))
+    };
+    loop {
+        let next = tokio::select! {
+            next = next() => next,
+            Some(answer) = pings.recv() => {
+                // Whoever asked may have stopped waiting.
+                let _ = answer.send(());
+                continue;
+            }
+        };
+        match next {
+            Ok((accepted, place)) => {
+                tokio::spawn(introduce(accepted, place, ready.clone()));
+            }
+            Err(error) if is_the_callers(&error) => {
+                tracing::debug!(%error, "a connection was given up before it was accepted")
+            }
+            Err(error) => {
+                tracing::error!(%error, "connections cannot be accepted; trying again");
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+/// Whether `accept` failed because of the connection, not because of the daemon.
+fn is_the_callers(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// Finds out who it is, and hands the connection on.
+async fn introduce(accepted: Accepted, place: OwnedSemaphorePermit, ready: mpsc::Sender<Connection>) {
+    let introduced = match accepted {
+        Accepted::Unix(stream) => by_credentials(stream).await,
+        Accepted::Tls(stream, tls, deadline) => by_certificate(stream, &tls, deadline).await,
+    };
+    match introduced {
+        Ok((stream, caller)) => {
+            tracing::debug!(%caller, "connected");
+            // Nobody takes it when the daemon is about to stop.
+            let _ = ready.send(Connection::new(stream, caller, place)).await;
+        }
+        Err(error) => tracing::info!(%error, "a connection was refused before its caller was known"),
+    }
+}
+
+async fn by_credentials(stream: UnixStream) -> io::Result<(connection::Stream, Caller)> {
+    let peer = stream.peer_cred()?;
+    // The user database may be on the network.
+    let look_up = move || Caller::from_peer_credentials(peer.uid(), peer.gid(), peer.pid());
+    let caller = tokio::task::spawn_blocking(look_up).await.map_err(io::Error::other)?;
+    Ok((connection::Stream::Unix(stream), caller))
+}
+
+async fn by_certificate(
+    stream: TcpStream,
+    tls: &LiveTls,
+    deadline: Duration,
+) -> io::Result<(connection::Stream, Caller)> {
+    stream.set_nodelay(true)?;
+    let stream = tokio::time::timeout(deadline, tls.acceptor().accept(stream)).await??;
+    let certificates = stream.get_ref().1.peer_certificates();
+    let certificate = certificates.and_then(|certificates| certificates.first());
+    let certificate = certificate.ok_or_else(|| io::Error::other("the client has no certificate"))?;
+    let caller = Caller::from_certificate(certificate).map_err(io::Error::other)?;
+    Ok((connection::Stream::Tls(Box::new(stream)), caller))
+}

@@ -1,0 +1,57 @@
+//! What the service manager is told: ready, reloading, stopping, alive. Without one, nothing.
+
+use std::future::Future;
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+/// Requests are being served.
+pub fn ready(status: &str) {
+    send(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// The configuration is being read anew; [`ready`] ends it.
+pub fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => send(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "the service manager is not told of the reload: no monotonic clock"),
+    }
+}
+
+/// No more requests are taken; the ones that run may go on for as long as that.
+pub fn stopping(deadline: Duration) {
+    let deadline = u32::try_from(deadline.as_micros()).unwrap_or(u32::MAX);
+    send(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(deadline)]);
+}
+
+/// What people see in `systemctl status`.
+pub fn status(status: &str) {
+    send(&[NotifyState::Status(status)]);
+}
+
+/// Tells the watchdog every half of its interval that the daemon is alive, as long as it is: `alive` must answer within
+/// that time. Returns at once if there is no watchdog.
+pub async fn watchdog<F>(alive: impl Fn() -> F)
+where
+    F: Future<Output = Result<(), &'static str>>,
+{
+    let Some(interval) = sd_notify::watchdog_enabled() else {
+        return;
+    };
+    let half = interval / 2;
+    let mut ticks = tokio::time::interval(half);
+    loop {
+        ticks.tick().await;
+        match tokio::time::timeout(half, alive()).await {
+            Ok(Ok(())) => send(&[NotifyState::Watchdog]),
+            Ok(Err(what)) => tracing::error!(what, "not alive; the watchdog is not told otherwise"),
+            Err(_) => tracing::error!("no sign of life in time; the watchdog is not told otherwise"),
+        }
+    }
+}
+
+fn send(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager cannot be told of the daemon's state");
+    }
+}
