@@ -75,12 +75,7 @@ fn what_is_no_address_is_returned_as_it_stands_so_that_it_matches_no_certificate
         "\"mallory\"alice@example.org",
         "alice\"mallory\"@example.org",
     ] {
-        let found = from(value);
-        assert_eq!(found.len(), 1, "{value}: {found:?}");
-        assert!(
-            !matches!(found[0].as_str(), "alice@example.org" | "bob@example.org"),
-            "{value}: {found:?}"
-        );
+        assert_eq!(from(value), [value]);
     }
 }
 
@@ -195,6 +190,25 @@ fn content_types_are_read_with_all_forms_of_parameters() {
         ("a/b; name*=%zz%4", "a/b", "name", Some("%zz%4")),
         ("a/b; boundary=one; boundary=two", "a/b", "boundary", Some("one")),
         ("a/b; boundary=\"open", "a/b", "boundary", Some("open")),
+        ("a/b (; boundary=one) ; boundary=two", "a/b", "boundary", Some("two")),
+        (
+            "a/b garbage (\\); boundary=one) ; (x) boundary=two",
+            "a/b",
+            "boundary",
+            Some("two"),
+        ),
+        (
+            "a/b; a=b (; boundary=one); boundary=two",
+            "a/b",
+            "boundary",
+            Some("two"),
+        ),
+        (
+            "a/b; a=\"b\" \"; boundary=one\"; boundary=two",
+            "a/b",
+            "boundary",
+            Some("two"),
+        ),
         ("text", "text/plain", "charset", None),
         ("", "text/plain", "charset", None),
     ] {

@@ -228,6 +228,12 @@ fn delimiters_may_have_padding_and_the_last_may_lack_its_line_end() {
         (opened.content.as_slice(), opened.cms),
         (&b"A: b\r\n\r\ntext"[..], cms(100))
     );
+    let boundary = "b".repeat(200);
+    let longest = clear("x", &boundary).replace(
+        &format!("--{boundary}\r\n"),
+        &format!("--{boundary}{}\r\n", " ".repeat(256)),
+    );
+    assert_eq!(open(longest).unwrap().content, b"x");
     let too_much = clear("A: b\r\n\r\ntext", "b").replace("--b--\r\n", &format!("--b--{}\r\n", " ".repeat(300)));
     assert!(matches!(open(too_much), Err(MimeError::Unterminated { .. })));
 }

@@ -69,6 +69,7 @@ impl Entry {
     fn push_quoted(&mut self, rest: &mut std::str::Chars<'_>) {
         let mut content = String::new();
         let mut closed = false;
+        let before = rest.as_str();
         while let Some(character) = rest.next() {
             match character {
                 '"' => {
@@ -79,6 +80,9 @@ impl Entry {
                 _ => content.push(character),
             }
         }
+        let read = before.len() - rest.as_str().len();
+        self.text.push('"');
+        self.text.push_str(before.get(..read).unwrap_or_default());
         // Quotes belong around a whole word of a local part, and nowhere else.
         let starts_word = self.address.is_empty() || self.address.ends_with('.');
         self.broken |= !closed || !starts_word || self.at.is_some() || self.angle == Angle::Closed;
@@ -88,7 +92,6 @@ impl Entry {
         } else {
             quote(&content)
         };
-        self.text.push_str(&quoted);
         self.address.push_str(&quoted);
     }
 

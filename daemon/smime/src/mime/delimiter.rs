@@ -86,7 +86,7 @@ impl Boundary {
         };
         match after_dashes.strip_prefix(self.0.as_slice()) {
             Some(b"-") => true,
-            Some(_) => self.delimiter(line).is_some(),
+            Some(_) => self.delimiter(line.strip_suffix(b"\r").unwrap_or(line)).is_some(),
             None => self.0.starts_with(after_dashes),
         }
     }

@@ -3,6 +3,7 @@
 
 mod entity;
 mod leaf;
+mod treatment;
 
 use crate::limits::Limits;
 use crate::mime::crlf::CrlfWriter;

@@ -19,7 +19,17 @@ impl Parameters {
     pub(crate) fn parse(mut text: &str) -> Self {
         let mut plain = Vec::new();
         let mut continued: BTreeMap<String, BTreeMap<u32, Piece>> = BTreeMap::new();
-        while let Some((_, rest)) = text.split_once(';') {
+        loop {
+            text = skip_comments(text);
+            let Some(rest) = text.strip_prefix(';') else {
+                let mut characters = text.chars();
+                match characters.next() {
+                    Some('"') => text = value(text).1,
+                    Some(_) => text = characters.as_str(),
+                    None => break,
+                }
+                continue;
+            };
             let rest = skip_comments(rest);
             let end = rest.bytes().position(|byte| !is_token_byte(byte)).unwrap_or(rest.len());
             let (name, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
@@ -108,16 +118,10 @@ fn hex(digit: u8) -> Option<u8> {
 /// A quoted string, or else everything up to the next semicolon or comment: senders forget quotes around `=` and spaces.
 fn value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
-        let (value, _) = text
-            .split_at_checked(text.find(';').unwrap_or(text.len()))
-            .unwrap_or((text, ""));
-        let rest = text.get(value.len()..).unwrap_or_default();
-        let uncommented = value
-            .split(" (")
-            .next()
-            .and_then(|value| value.split("\t(").next())
-            .unwrap_or(value);
-        return (uncommented.trim().to_owned(), rest);
+        let ends = [text.find(';'), text.find(" ("), text.find("\t(")];
+        let end = ends.into_iter().flatten().min().unwrap_or(text.len());
+        let (value, rest) = text.split_at_checked(end).unwrap_or((text, ""));
+        return (value.trim().to_owned(), rest);
     };
     let mut value = String::new();
     let mut characters = quoted.char_indices();

@@ -3,7 +3,7 @@
 use crate::limits::Limits;
 use crate::mime::delimiter::Boundary;
 use crate::mime::maker::EightBit;
-use crate::mime::maker::leaf::{Leaf, Lookahead, Treatment};
+use crate::mime::maker::leaf::{Leaf, LeafPart};
 use crate::mime::{ContentType, Header, MimeError, PartName, TransferEncoding};
 
 /// What an entity is born into.
@@ -110,7 +110,17 @@ impl Context {
         );
         let is_multipart = content_type.kind() == "multipart";
         if !is_identity || !(is_multipart || content_type.media_type == "message/rfc822") {
-            return self.leaf(header, &content_type, name, encoding, blank, limits, entity);
+            let part = LeafPart {
+                header: header.clone(),
+                name,
+                place: self.place,
+                mode: self.mode,
+                encoding,
+                is_text: matches!(content_type.kind(), "text" | "message"),
+                lacks_type: self.is_outermost() && !header.has("Content-Type"),
+                lookahead: limits.lookahead_len,
+            };
+            return Ok(Body::Leaf(Leaf::begin(part, blank, entity)));
         }
         if self.depth >= limits.nesting {
             return Err(MimeError::NestingTooDeep {
@@ -142,55 +152,6 @@ impl Context {
             },
             false => Body::Message(inside),
         })
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all that is known of a leaf, taken apart once by the caller"
-    )]
-    fn leaf(
-        &self,
-        header: &Header,
-        content_type: &ContentType,
-        name: PartName,
-        encoding: TransferEncoding,
-        blank: bool,
-        limits: &Limits,
-        entity: &mut Vec<u8>,
-    ) -> Result<Body, MimeError> {
-        let is_text = matches!(content_type.kind(), "text" | "message");
-        let lacks_type = self.is_outermost() && !header.has("Content-Type");
-        let looks_ahead = match (&encoding, self.mode) {
-            (TransferEncoding::SevenBit | TransferEncoding::EightBit, Mode::Encode) => true,
-            (TransferEncoding::SevenBit | TransferEncoding::EightBit, Mode::Keep) => lacks_type || !is_text,
-            _ => false,
-        };
-        if looks_ahead && blank {
-            return Ok(Body::Leaf(Leaf::looking_ahead(Lookahead {
-                header: header.clone(),
-                name,
-                place: self.place,
-                encodes: self.mode == Mode::Encode,
-                encoding,
-                is_text,
-                lacks_type,
-                limit: limits.lookahead_len,
-            })));
-        }
-        let (treatment, new_encoding) = match (&encoding, self.mode) {
-            (TransferEncoding::Binary, Mode::Encode) => (Treatment::base64(), Some(TransferEncoding::Base64)),
-            (TransferEncoding::Binary, Mode::Keep | Mode::Signed) => (Treatment::Unchanged, None),
-            (TransferEncoding::SevenBit | TransferEncoding::EightBit, _) | (_, Mode::Keep | Mode::Signed) => {
-                (Treatment::lines(), None)
-            }
-            (_, Mode::Encode) => (Treatment::encoded_lines(name, &encoding), None),
-        };
-        let change = HeaderChange {
-            encoding: new_encoding.filter(|_| blank),
-            charset: lacks_type.then_some("us-ascii"),
-        };
-        change.write(header, self.place, blank, entity);
-        Ok(Body::Leaf(Leaf::new(treatment)))
     }
 }
 

@@ -1,12 +1,11 @@
-//! The body of a part that has no parts of its own: looked at as far as needed, and written.
+//! The body of a part that has no parts of its own: how it is written is decided from what its header section says and,
+//! where that is not enough, from its first bytes.
 
-use crate::mime::base64::Base64Encoder;
-use crate::mime::crlf::CrlfWriter;
 use crate::mime::error::Declared;
-use crate::mime::maker::entity::{HeaderChange, Place};
-use crate::mime::quoted_printable::QuotedPrintableEncoder;
+use crate::mime::maker::entity::{HeaderChange, Mode, Place};
+use crate::mime::maker::treatment::{Refusal, Treatment};
 use crate::mime::seven_bit::{SevenBitCheck, is_fragile};
-use crate::mime::{Header, MimeError, NotSevenBit, PartName, TransferEncoding};
+use crate::mime::{CrlfWriter, Header, MimeError, NotSevenBit, PartName, TransferEncoding};
 
 /// Bytes that are worked on at once, so that they stay in the cache.
 const PIECE: usize = 64 * 1024;
@@ -15,90 +14,69 @@ const PIECE: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) enum Leaf {
     /// Nothing has been written yet, not even the header section.
-    LookingAhead {
-        lookahead: Lookahead,
-        body: Vec<u8>,
-    },
+    LookingAhead { part: LeafPart, body: Vec<u8> },
+    /// The header section has been written.
     Writing(Treatment),
 }
 
-/// What is known of a body whose beginning has to be seen.
+/// What is known of a part from its header section.
 #[derive(Debug)]
-pub(super) struct Lookahead {
+pub(super) struct LeafPart {
     pub(super) header: Header,
     pub(super) name: PartName,
     pub(super) place: Place,
-    /// It has to become 7-bit.
-    pub(super) encodes: bool,
-    /// 7bit or 8bit.
+    pub(super) mode: Mode,
     pub(super) encoding: TransferEncoding,
+    /// Its lines are lines. Everything else is bytes.
     pub(super) is_text: bool,
     /// A Content-Type has to be made up.
     pub(super) lacks_type: bool,
     /// Bytes to look at.
-    pub(super) limit: usize,
+    pub(super) lookahead: usize,
 }
 
-/// How a body is written.
-#[derive(Debug)]
-pub(super) enum Treatment {
-    /// Byte for byte.
-    Unchanged,
-    /// As it is, with CRLF line ends.
-    Lines {
-        writer: CrlfWriter,
-        check: Option<Check>,
-    },
-    QuotedPrintable(QuotedPrintableEncoder),
-    Base64 {
-        encoder: Base64Encoder,
-        is_empty: bool,
-    },
-}
-
-/// Watches over a body that is taken for 7-bit text.
-#[derive(Debug)]
-pub(super) struct Check {
-    lines: SevenBitCheck,
-    /// What to say if it is not. Boxed, since it is large and never needed.
-    refusal: Box<Refusal>,
-}
-
-#[derive(Debug)]
-enum Refusal {
-    /// What was seen ahead was 7bit.
-    Late {
-        part: PartName,
-        declared: Declared,
-        lookahead: usize,
-    },
-    /// It is declared to be encoded; only bytes that no line of text has are refused.
-    Encoded { part: PartName, encoding: String },
+/// What the first bytes of a body are.
+struct Beginning<'a> {
+    raw: &'a [u8],
+    /// With CRLF line ends.
+    canonical: Vec<u8>,
+    /// It is all there is.
+    complete: bool,
+    found: Option<NotSevenBit>,
+    has_nul: bool,
 }
 
 impl Leaf {
-    pub(super) fn new(treatment: Treatment) -> Self {
+    /// Writes the header section, unless that has to wait. `blank`: a blank line ended it, so that there is a body.
+    pub(super) fn begin(part: LeafPart, blank: bool, entity: &mut Vec<u8>) -> Self {
+        use TransferEncoding::{Base64, Binary, EightBit, Other, QuotedPrintable, SevenBit};
+        let (treatment, new_encoding) = match (&part.encoding, part.mode) {
+            _ if !blank => (Treatment::lines(), None),
+            (SevenBit | EightBit | Base64, Mode::Encode) => return Self::looking_ahead(part),
+            (SevenBit | EightBit, Mode::Keep) if part.lacks_type || !part.is_text => return Self::looking_ahead(part),
+            (Binary, Mode::Encode) => (Treatment::base64(), Some(Base64)),
+            (Binary, Mode::Keep | Mode::Signed) => (Treatment::Unchanged, None),
+            (QuotedPrintable | Other(_), Mode::Encode) => (Treatment::checked_lines(part.refusal()), None),
+            (_, Mode::Keep | Mode::Signed) => (Treatment::lines(), None),
+        };
+        let change = HeaderChange {
+            encoding: new_encoding,
+            charset: part.lacks_type.then_some("us-ascii"),
+        };
+        change.write(&part.header, part.place, blank, entity);
         Self::Writing(treatment)
-    }
-
-    pub(super) fn looking_ahead(lookahead: Lookahead) -> Self {
-        Self::LookingAhead {
-            lookahead,
-            body: Vec::new(),
-        }
     }
 
     /// Takes bytes of the body as received.
     pub(super) fn push(&mut self, mut bytes: &[u8], entity: &mut Vec<u8>) -> Result<(), MimeError> {
-        if let Self::LookingAhead { lookahead, body } = self {
-            let room = lookahead.limit.saturating_sub(body.len());
+        if let Self::LookingAhead { part, body } = self {
+            let room = part.lookahead.saturating_sub(body.len());
             let Some((seen, rest)) = bytes.split_at_checked(room).filter(|(_, rest)| !rest.is_empty()) else {
                 body.extend_from_slice(bytes);
                 return Ok(());
             };
             body.extend_from_slice(seen);
-            let treatment = lookahead.decide(body, false, entity)?;
-            *self = Self::Writing(treatment);
+            *self = Self::Writing(part.write_beginning(body, false, entity)?);
             bytes = rest;
         }
         match self {
@@ -109,194 +87,119 @@ impl Leaf {
 
     /// Ends the body; returns whether it ended its last line itself.
     pub(super) fn end(&mut self, entity: &mut Vec<u8>) -> Result<bool, MimeError> {
-        if let Self::LookingAhead { lookahead, body } = self {
-            let treatment = lookahead.decide(body, true, entity)?;
-            *self = Self::Writing(treatment);
+        if let Self::LookingAhead { part, body } = self {
+            *self = Self::Writing(part.write_beginning(body, true, entity)?);
         }
         match self {
             Self::Writing(treatment) => treatment.end(entity),
             Self::LookingAhead { .. } => Ok(false),
         }
     }
+
+    fn looking_ahead(part: LeafPart) -> Self {
+        Self::LookingAhead { part, body: Vec::new() }
+    }
 }
 
-impl Lookahead {
-    /// Decides from the beginning of the body, writes the header section and that beginning. `complete`: it is all.
-    fn decide(&self, body: &[u8], complete: bool, entity: &mut Vec<u8>) -> Result<Treatment, MimeError> {
-        let mut canonical = Vec::with_capacity(body.len() + body.len() / 32);
-        let mut writer = CrlfWriter::new();
-        writer.push(body, &mut canonical);
-        let mut lines = SevenBitCheck::default();
-        let found = lines.push(&canonical).or_else(|| lines.end().filter(|_| complete));
-        let has_nul = memchr::memchr(0, body).is_some();
-        let is_eight_bit = self.encoding == TransferEncoding::EightBit;
-
-        let (mut treatment, encoding) = if !self.encodes {
-            self.keep(has_nul, found)
-        } else if has_nul || !self.is_text && (found.is_some() || is_eight_bit && !complete) {
-            (Treatment::base64(), Some(TransferEncoding::Base64))
-        } else if found.is_some() || is_eight_bit && !complete || self.is_text && is_fragile(&canonical, complete) {
-            (Treatment::quoted_printable(), Some(TransferEncoding::QuotedPrintable))
-        } else {
-            entity_header(
-                self,
-                is_eight_bit.then_some(TransferEncoding::SevenBit),
-                body,
-                complete,
-                entity,
-            );
-            entity.extend_from_slice(&canonical);
-            let check = Some(Check {
-                lines,
-                refusal: Box::new(self.refusal()),
-            });
-            return Ok(Treatment::Lines { writer, check });
+impl LeafPart {
+    /// Decides, writes the header section and the beginning of the body. `complete`: it is all there is.
+    fn write_beginning(&self, raw: &[u8], complete: bool, entity: &mut Vec<u8>) -> Result<Treatment, MimeError> {
+        let beginning = Beginning::of(raw, complete);
+        let (mut treatment, encoding) = match (self.mode, &self.encoding) {
+            (Mode::Encode, TransferEncoding::Base64) => (self.rewrap(&beginning), None),
+            (Mode::Encode, _) => self.encode(&beginning),
+            (Mode::Keep | Mode::Signed, _) => self.keep(&beginning),
         };
-        entity_header(self, encoding, body, complete, entity);
-        treatment.push(body, entity)?;
+        let charset = self.lacks_type.then(|| self.charset(&beginning));
+        HeaderChange { encoding, charset }.write(&self.header, self.place, true, entity);
+        treatment.push(raw, entity)?;
         Ok(treatment)
     }
 
-    /// Where 8-bit content may stay: binary content that is not declared must not have its line ends changed.
-    fn keep(&self, has_nul: bool, found: Option<NotSevenBit>) -> (Treatment, Option<TransferEncoding>) {
-        if has_nul && !self.is_text {
+    /// 7bit or 8bit, to be signed.
+    fn encode(&self, beginning: &Beginning<'_>) -> (Treatment, Option<TransferEncoding>) {
+        let is_eight_bit = self.encoding == TransferEncoding::EightBit;
+        let is_unsafe = beginning.found.is_some()
+            || is_eight_bit && !beginning.complete
+            || self.is_text && is_fragile(&beginning.canonical, beginning.complete);
+        match (is_unsafe, self.is_text && !beginning.has_nul) {
+            (true, true) => (Treatment::quoted_printable(), Some(TransferEncoding::QuotedPrintable)),
+            (true, false) => (Treatment::base64(), Some(TransferEncoding::Base64)),
+            (false, _) => {
+                let treatment = Treatment::checked_lines(self.refusal());
+                (treatment, is_eight_bit.then_some(TransferEncoding::SevenBit))
+            }
+        }
+    }
+
+    /// Base64, to be signed: it is 7bit, but many programs forget to break its lines.
+    fn rewrap(&self, beginning: &Beginning<'_>) -> Treatment {
+        match beginning.found {
+            Some(NotSevenBit::LongLine) => Treatment::rewrapped(),
+            _ => Treatment::checked_lines(self.refusal()),
+        }
+    }
+
+    /// To be encrypted: 8-bit content stays, but is declared, and undeclared binary content keeps its line ends.
+    fn keep(&self, beginning: &Beginning<'_>) -> (Treatment, Option<TransferEncoding>) {
+        if beginning.has_nul && !self.is_text {
             return (Treatment::Unchanged, Some(TransferEncoding::Binary));
         }
-        let is_undeclared = !self.header.has("Content-Transfer-Encoding");
-        let is_eight_bit = found == Some(NotSevenBit::EightBit) && is_undeclared && self.lacks_type;
+        let is_declared = !self.lacks_type || self.header.has("Content-Transfer-Encoding");
+        let is_eight_bit = beginning.found == Some(NotSevenBit::EightBit) && !is_declared;
         (Treatment::lines(), is_eight_bit.then_some(TransferEncoding::EightBit))
     }
 
+    /// The character set of a text that does not say it.
+    fn charset(&self, beginning: &Beginning<'_>) -> &'static str {
+        let may_change = !beginning.complete && self.encoding == TransferEncoding::EightBit;
+        match beginning.raw.is_ascii() && !may_change {
+            true => "us-ascii",
+            false if beginning.is_utf8() => "utf-8",
+            false => "unknown-8bit",
+        }
+    }
+
     fn refusal(&self) -> Refusal {
-        Refusal::Late {
-            part: self.name.clone(),
-            declared: match self.header.has("Content-Transfer-Encoding") {
-                true => Declared::SevenBit,
-                false => Declared::Nothing,
-            },
-            lookahead: self.limit,
-        }
-    }
-}
-
-fn entity_header(
-    lookahead: &Lookahead,
-    encoding: Option<TransferEncoding>,
-    body: &[u8],
-    complete: bool,
-    entity: &mut Vec<u8>,
-) {
-    let is_eight_bit = lookahead.encoding == TransferEncoding::EightBit;
-    let charset = match (body.is_ascii(), is_utf8(body, complete)) {
-        (true, _) if complete || !is_eight_bit => "us-ascii",
-        (_, true) => "utf-8",
-        (_, false) => "unknown-8bit",
-    };
-    let charset = lookahead.lacks_type.then_some(charset);
-    HeaderChange { encoding, charset }.write(&lookahead.header, lookahead.place, true, entity);
-}
-
-/// Whether this is UTF-8; the last character may be cut off if more follows.
-fn is_utf8(bytes: &[u8], complete: bool) -> bool {
-    match std::str::from_utf8(bytes) {
-        Ok(_) => true,
-        Err(error) => !complete && error.error_len().is_none(),
-    }
-}
-
-impl Treatment {
-    pub(super) fn lines() -> Self {
-        Self::Lines {
-            writer: CrlfWriter::new(),
-            check: None,
-        }
-    }
-
-    /// For a body that says that it is encoded.
-    pub(super) fn encoded_lines(part: PartName, encoding: &TransferEncoding) -> Self {
-        let refusal = Refusal::Encoded {
-            part,
-            encoding: encoding.to_string(),
-        };
-        let check = Some(Check {
-            lines: SevenBitCheck::default(),
-            refusal: Box::new(refusal),
-        });
-        Self::Lines {
-            writer: CrlfWriter::new(),
-            check,
-        }
-    }
-
-    pub(super) fn base64() -> Self {
-        Self::Base64 {
-            encoder: Base64Encoder::new(),
-            is_empty: true,
-        }
-    }
-
-    fn quoted_printable() -> Self {
-        Self::QuotedPrintable(QuotedPrintableEncoder::default())
-    }
-
-    fn push(&mut self, bytes: &[u8], entity: &mut Vec<u8>) -> Result<(), MimeError> {
-        match self {
-            Self::Unchanged => entity.extend_from_slice(bytes),
-            Self::Lines { writer, check } => {
-                let start = entity.len();
-                writer.push(bytes, entity);
-                if let Some(check) = check {
-                    let found = check.lines.push(entity.get(start..).unwrap_or_default());
-                    check.refuse(found)?;
-                }
-            }
-            Self::QuotedPrintable(encoder) => encoder.push(bytes, entity),
-            Self::Base64 { encoder, is_empty } => {
-                *is_empty &= bytes.is_empty();
-                encoder.push(bytes, entity);
-            }
-        }
-        Ok(())
-    }
-
-    fn end(&mut self, entity: &mut Vec<u8>) -> Result<bool, MimeError> {
-        match self {
-            Self::Unchanged | Self::Lines { check: None, .. } => Ok(false),
-            Self::Lines { check: Some(check), .. } => check.refuse(check.lines.end()).map(|()| false),
-            Self::QuotedPrintable(encoder) => {
-                encoder.end(entity);
-                Ok(false)
-            }
-            Self::Base64 { encoder, is_empty } => {
-                encoder.end(entity);
-                Ok(!*is_empty)
-            }
-        }
-    }
-}
-
-impl Check {
-    fn refuse(&self, found: Option<NotSevenBit>) -> Result<(), MimeError> {
-        match (found, self.refusal.as_ref()) {
-            (None, _) => Ok(()),
-            (
-                Some(found),
-                Refusal::Late {
-                    part,
-                    declared,
-                    lookahead,
+        let part = self.name.clone();
+        match &self.encoding {
+            TransferEncoding::SevenBit | TransferEncoding::EightBit => Refusal::Late {
+                part,
+                declared: match self.header.has("Content-Transfer-Encoding") {
+                    true => Declared::SevenBit,
+                    false => Declared::Nothing,
                 },
-            ) => Err(MimeError::NotSevenBit {
-                part: part.clone(),
-                declared: *declared,
-                found,
-                lookahead: *lookahead,
-            }),
-            (Some(found), Refusal::Encoded { part, encoding }) => Err(MimeError::BadlyEncoded {
-                part: part.clone(),
+                lookahead: self.lookahead,
+            },
+            encoding => Refusal::Encoded {
+                part,
                 encoding: encoding.clone(),
-                found,
-            }),
+            },
+        }
+    }
+}
+
+impl<'a> Beginning<'a> {
+    fn of(raw: &'a [u8], complete: bool) -> Self {
+        let mut canonical = Vec::with_capacity(raw.len() + raw.len() / 32);
+        CrlfWriter::new().push(raw, &mut canonical);
+        let mut lines = SevenBitCheck::default();
+        let found = lines.push(&canonical).or_else(|| lines.end().filter(|_| complete));
+        let has_nul = memchr::memchr(0, raw).is_some();
+        Self {
+            raw,
+            canonical,
+            complete,
+            found,
+            has_nul,
+        }
+    }
+
+    /// Whether this is UTF-8; the last character may be cut off if more follows.
+    fn is_utf8(&self) -> bool {
+        match std::str::from_utf8(self.raw) {
+            Ok(_) => true,
+            Err(error) => !self.complete && error.error_len().is_none(),
         }
     }
 }
