@@ -132,7 +132,7 @@ async fn a_malformed_message_ends_with_5() {
 }
 
 #[tokio::test]
-async fn a_daemon_that_is_not_there_ends_with_69_and_one_that_does_not_answer_too() {
+async fn a_daemon_that_is_not_there_ends_with_69_and_one_that_hangs_up_too() {
     let run_without = run("unix:/nonexistent/chanceryd.sock", &["sign"], b"x").await;
     assert_eq!(run_without.status, 69);
     assert!(
@@ -141,6 +141,17 @@ async fn a_daemon_that_is_not_there_ends_with_69_and_one_that_does_not_answer_to
         run_without.stderr
     );
     assert!(run_without.stderr.contains("No such file"), "{}", run_without.stderr);
+
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("socket");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    tokio::spawn(async move {
+        loop {
+            drop(listener.accept().await.unwrap());
+        }
+    });
+    let run_hung_up = run(&format!("unix:{}", socket.display()), &["sign"], b"x").await;
+    assert_eq!(run_hung_up.status, 69, "{}", run_hung_up.stderr);
 }
 
 #[tokio::test]

@@ -17,3 +17,4 @@ mod lists;
 mod output;
 mod recipients;
 mod terminal;
+mod tls;
