@@ -8,12 +8,9 @@ MAKEFLAGS += --no-print-directory
 
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
-PREFIX ?= /usr/local
-SYSCONFDIR ?= /etc
-SYSTEMDDIR ?= /usr/lib
 SCRIPTS := $(shell git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
 
-.PHONY: help demo test check bench fuzz install
+.PHONY: help demo test check install
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,3 +37,8 @@ check: ## format, lints, dependency rules, contract, documentation, scripts, uni
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --quiet
 	if [ -x systemd/check.sh ]; then systemd/check.sh; fi
+
+install: ## build for release and install: programs, manual pages, completions, units (PREFIX, DESTDIR)
+	@scripts/install-packages.sh build
+	cargo build --locked --release --bins --package chanceryd --package chancery
+	scripts/install.sh

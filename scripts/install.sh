@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs what `make install` has built: programs, manual pages, completions, units and an example configuration.
+#
+# PREFIX (/usr/local) says where to, SYSCONFDIR (/etc) where the configuration goes, DESTDIR below what. A configuration
+# that is there already stays as it is. Nothing is started.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+prefix=${PREFIX:-/usr/local}
+sysconfdir=${SYSCONFDIR:-/etc}
+root=${DESTDIR:-}
+built=${CARGO_TARGET_DIR:-target}/release
+
+install -Dm755 -t "$root$prefix/bin" "$built/chancery" "$built/chanceryd"
+
+install -d "$root$prefix/share/man/man1"
+"$built/chancery" man --out-dir "$root$prefix/share/man/man1"
+
+# completion SHELL FILE
+completion() {
+    install -d "$(dirname "$root$prefix/share/$2")"
+    "$built/chancery" completions "$1" >"$root$prefix/share/$2"
+}
+completion bash bash-completion/completions/chancery
+completion fish fish/vendor_completions.d/chancery.fish
+completion zsh zsh/site-functions/_chancery
+
+for unit in systemd/*.service systemd/*.socket; do
+    target=$root$prefix/lib/systemd/system/${unit##*/}
+    install -Dm644 "$unit" "$target"
+    sed -i "s|/usr/bin/chanceryd|$prefix/bin/chanceryd|g" "$target"
+done
+install -Dm644 systemd/sysusers.conf "$root$prefix/lib/sysusers.d/chancery.conf"
+install -Dm644 systemd/tmpfiles.conf "$root$prefix/lib/tmpfiles.d/chancery.conf"
+
+install -Dm644 systemd/chanceryd.toml "$root$prefix/share/doc/chancery/chanceryd.toml"
+[ -e "$root$sysconfdir/chancery/chanceryd.toml" ] ||
+    install -Dm644 systemd/chanceryd.toml "$root$sysconfdir/chancery/chanceryd.toml"
+
+if [ -z "$root" ]; then
+    cat <<EOF
+Installed. What is left, as root:
+  systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload
+  edit $sysconfdir/chancery/chanceryd.toml, then: chanceryd check-config
+  systemctl enable --now chanceryd.socket chanceryd.service
+EOF
+fi
