@@ -175,17 +175,20 @@ mod tests {
 
     #[test]
     fn closing_returns_what_waited_and_lets_workers_go() {
-        let queue = Arc::new(Queue::new(2));
+        let queue = Arc::new(Queue::<u8>::new(2));
         let waiting = Arc::clone(&queue);
-        let worker = thread::spawn(move || [waiting.take(), waiting.take()]);
-        queue.push(1, Priority::Bulk).unwrap();
-        // The worker has taken the job once the queue has room for two again.
-        while queue.push(2, Priority::Bulk).is_err() || !queue.remove_if(|job| *job == 1).is_empty() {
+        let worker = thread::spawn(move || waiting.take());
+        while queue.lock().idle == 0 {
             thread::yield_now();
         }
-        queue.close();
-        let taken = worker.join().unwrap();
-        assert!(taken.contains(&None));
+        assert_eq!(queue.close(), []);
+        assert_eq!(worker.join().unwrap(), None);
+
+        let queue = Queue::new(2);
+        queue.push(1, Priority::Bulk).unwrap();
+        queue.push(2, Priority::Interactive).unwrap();
+        assert_eq!(queue.close(), [2, 1]);
+        assert_eq!(queue.take(), None);
         assert_eq!(queue.push(3, Priority::Bulk), Err(Refusal::Closed));
         assert_eq!(queue.put_back(3), Err(3));
     }
