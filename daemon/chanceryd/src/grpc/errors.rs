@@ -1,0 +1,108 @@
+//! The one place where errors become statuses: a gRPC code, `google.rpc.ErrorInfo` with a stable reason, and
+//! `google.rpc.RetryInfo` where trying again helps. docs/errors.md lists the reasons for callers.
+//!
+//! Closed by default: what is not listed here is `INTERNAL`, and its detail goes to the log alone.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::time::Duration;
+
+use chancery_proto::ERROR_DOMAIN;
+use chancery_token::TokenError;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::ops::OpError;
+use crate::spool::SpoolError;
+
+/// When a queue that was full is worth another try.
+const SOON: Duration = Duration::from_secs(1);
+/// When something that a person or a restart has to change is worth another try.
+const LATER: Duration = Duration::from_secs(10);
+
+/// The status for an error.
+pub(super) fn status(error: &OpError, request_id: &str) -> Status {
+    let code = code(error);
+    let mut metadata = HashMap::from([("request_id".to_owned(), request_id.to_owned())]);
+    let mut details = ErrorDetails::new();
+    let (reason, message) = if code == Code::Internal && !is_told(error) {
+        tracing::error!(request_id, error = error as &dyn Error, "internal error");
+        (
+            "INTERNAL",
+            format!("internal error; the log has the detail under request id {request_id}"),
+        )
+    } else {
+        if let OpError::Token(error) = error {
+            metadata.insert("token".to_owned(), error.token().to_owned());
+            if let Some(ckr) = error.ckr() {
+                metadata.insert("ckr".to_owned(), ckr.to_owned());
+            }
+        }
+        (error.reason(), error.to_string())
+    };
+    details.set_error_info(reason, ERROR_DOMAIN, metadata);
+    if let Some(delay) = retry(error) {
+        details.set_retry_info(Some(delay));
+    }
+    Status::with_error_details(code, message, details)
+}
+
+/// Errors of code `INTERNAL` whose words are fit for callers: what the token answered, by name.
+fn is_told(error: &OpError) -> bool {
+    matches!(error, OpError::Token(TokenError::Ckr { .. }))
+}
+
+fn code(error: &OpError) -> Code {
+    match error {
+        OpError::NotPermitted => Code::PermissionDenied,
+        OpError::KeyNotFound(_) | OpError::IdentityNotFound(_) | OpError::TokenNotFound(_) => Code::NotFound,
+        OpError::KeyRoleMismatch { .. }
+        | OpError::NoSigningKey(_)
+        | OpError::NoEncryptionCertificate(_)
+        | OpError::NoDecryptionKey { .. } => Code::FailedPrecondition,
+        OpError::Invalid(_)
+        | OpError::DecryptionFailed
+        | OpError::Malformed(_)
+        | OpError::WrongKind(_)
+        | OpError::Unsupported(_)
+        | OpError::Limit(_) => Code::InvalidArgument,
+        OpError::Token(error) => token_code(error),
+        OpError::Audit(_) => Code::Unavailable,
+        OpError::Spool(SpoolError::Full { .. }) => Code::ResourceExhausted,
+        OpError::DeadlineExceeded => Code::DeadlineExceeded,
+        OpError::Cancelled(_) => Code::Cancelled,
+        OpError::Spool(_) | OpError::Internal(_) => Code::Internal,
+    }
+}
+
+fn token_code(error: &TokenError) -> Code {
+    match error {
+        TokenError::Absent { .. } | TokenError::Shutdown { .. } => Code::Unavailable,
+        TokenError::Locked { .. }
+        | TokenError::PinLocked { .. }
+        | TokenError::PinFinalTry { .. }
+        | TokenError::KeyNotFound { .. }
+        | TokenError::KeyRole { .. }
+        | TokenError::MechanismUnsupported { .. } => Code::FailedPrecondition,
+        TokenError::PinIncorrect { .. }
+        | TokenError::PinAlreadyFailed { .. }
+        | TokenError::DecryptionFailed { .. }
+        | TokenError::InputRefused { .. } => Code::InvalidArgument,
+        TokenError::QueueFull { .. } => Code::ResourceExhausted,
+        TokenError::DeadlineExceeded { .. } => Code::DeadlineExceeded,
+        _ => Code::Internal,
+    }
+}
+
+/// When another try may help, if one may.
+fn retry(error: &OpError) -> Option<Duration> {
+    match error {
+        OpError::Token(TokenError::QueueFull { .. } | TokenError::Ckr { .. }) => Some(SOON),
+        OpError::Token(TokenError::Absent { .. } | TokenError::Shutdown { .. }) => Some(LATER),
+        OpError::Spool(SpoolError::Full { .. }) => Some(LATER),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,102 @@
+//! `TokenService`.
+
+use std::sync::Arc;
+
+use chancery_proto::v1::token_service_server::TokenService;
+use chancery_proto::v1::{
+    ListTokensRequest, ListTokensResponse, LockTokenRequest, LockTokenResponse, PinStatus, Token, TokenState,
+    UnlockTokenRequest, UnlockTokenResponse,
+};
+use chancery_token as token;
+use tonic::{Request, Response, Status};
+use zeroize::Zeroizing;
+
+use super::{call, convert};
+use crate::ops::{self, Context, PageRequest};
+
+/// The service.
+pub(super) struct Tokens {
+    context: Arc<Context>,
+}
+
+impl Tokens {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+}
+
+#[tonic::async_trait]
+impl TokenService for Tokens {
+    async fn list_tokens(&self, request: Request<ListTokensRequest>) -> Result<Response<ListTokensResponse>, Status> {
+        let call = call::of(&request, "chancery.v1.TokenService/ListTokens")?;
+        let request = request.into_inner();
+        let work = async {
+            let page = PageRequest::new(request.page_size, &request.page_token)?;
+            let page = ops::tokens::list(&self.context, &call, &page)?;
+            Ok(ListTokensResponse {
+                tokens: page.entries.into_iter().map(describe).collect(),
+                next_page_token: page.next_page_token,
+            })
+        };
+        call::within(&call, work).await.map(Response::new)
+    }
+
+    async fn unlock_token(
+        &self,
+        request: Request<UnlockTokenRequest>,
+    ) -> Result<Response<UnlockTokenResponse>, Status> {
+        let call = call::of(&request, "chancery.v1.TokenService/UnlockToken")?;
+        let UnlockTokenRequest { name, pin } = request.into_inner();
+        let pin = Zeroizing::new(Vec::from(pin));
+        let work = async {
+            let token = ops::tokens::unlock(&self.context, &call, convert::token(&name)?, pin).await?;
+            Ok(UnlockTokenResponse {
+                token: Some(describe(token)),
+            })
+        };
+        call::within(&call, work).await.map(Response::new)
+    }
+
+    async fn lock_token(&self, request: Request<LockTokenRequest>) -> Result<Response<LockTokenResponse>, Status> {
+        let call = call::of(&request, "chancery.v1.TokenService/LockToken")?;
+        let work = async {
+            let token = ops::tokens::lock(&self.context, &call, convert::token(&request.get_ref().name)?).await?;
+            Ok(LockTokenResponse {
+                token: Some(describe(token)),
+            })
+        };
+        call::within(&call, work).await.map(Response::new)
+    }
+}
+
+fn describe(described: ops::tokens::Described) -> Token {
+    let status = described.status;
+    let state = match status.state {
+        token::TokenState::Starting => TokenState::Unspecified,
+        token::TokenState::Absent => TokenState::Absent,
+        token::TokenState::Locked => TokenState::Locked,
+        token::TokenState::Ready => TokenState::Ready,
+        token::TokenState::Failed => TokenState::Failed,
+    };
+    let pin_status = match status.pin {
+        token::PinStatus::Ok => PinStatus::Unspecified,
+        token::PinStatus::CountLow => PinStatus::CountLow,
+        token::PinStatus::FinalTry => PinStatus::FinalTry,
+        token::PinStatus::Locked => PinStatus::Locked,
+    };
+    Token {
+        name: convert::token_name(&described.name),
+        state: state.into(),
+        detail: status.detail,
+        last_error: status.last_error.unwrap_or_default().to_owned(),
+        module: status.module,
+        label: status.label,
+        serial_number: status.serial,
+        manufacturer: status.manufacturer,
+        model: status.model,
+        key_count: u32::try_from(status.key_count).unwrap_or(u32::MAX),
+        sessions: u32::try_from(status.sessions).unwrap_or(u32::MAX),
+        generation: status.generation,
+        pin_status: pin_status.into(),
+    }
+}

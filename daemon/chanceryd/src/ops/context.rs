@@ -1,0 +1,164 @@
+//! What every operation has at hand, and what it knows about the call that asked for it.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use chancery_smime::algorithm::{ContentEncryptionAlgorithm, DigestAlgorithm};
+use chancery_smime::limits::Limits;
+use chancery_token::{Dispatch, Priority};
+
+use super::OpError;
+use super::rejection::ImplicitRejection;
+use crate::audit::{Detail, Event, Trail};
+use crate::caller::Caller;
+use crate::directory::{Directory, Key};
+use crate::policy::{Decision, Live, Operation, Target};
+use crate::spool::SpoolSettings;
+
+/// What every operation works with. Made once, shared by all calls.
+#[derive(Debug)]
+pub struct Context {
+    /// Keys, identities and tokens.
+    pub directory: Directory,
+    /// The grants in force.
+    pub grants: Live,
+    /// The audit trail.
+    pub audit: Trail,
+    /// Limits and defaults from the configuration.
+    pub settings: Settings,
+    pub(super) rejection: ImplicitRejection,
+}
+
+/// Limits and defaults from the configuration.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The longest message, in bytes.
+    pub message_bytes: u64,
+    /// The longest request message on the wire, in bytes.
+    pub request_bytes: usize,
+    /// Limits on the structure of messages.
+    pub limits: Limits,
+    /// The digest of signatures when a request names none.
+    pub digest: DigestAlgorithm,
+    /// The content encryption when a request names none.
+    pub content_encryption: ContentEncryptionAlgorithm,
+    /// The queue of messages whose request names none.
+    pub mail_priority: Priority,
+    /// Where ciphertext waits for its tag.
+    pub spool: SpoolSettings,
+}
+
+impl Context {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no randomness to give.
+    pub fn new(directory: Directory, grants: Live, audit: Trail, settings: Settings) -> Result<Self, getrandom::Error> {
+        Ok(Self {
+            directory,
+            grants,
+            audit,
+            settings,
+            rejection: ImplicitRejection::new()?,
+        })
+    }
+
+    /// The grant that allows it, or the one answer that does not tell a missing grant from a missing thing.
+    pub(super) fn authorize(
+        &self,
+        call: &Call,
+        operation: Operation,
+        target: &Target<'_>,
+    ) -> Result<Arc<str>, OpError> {
+        match self.grants.decide(&call.caller, operation, target) {
+            Decision::Allowed { grant } => Ok(grant),
+            Decision::Denied => {
+                self.refused(call, operation, target);
+                Err(OpError::NotPermitted)
+            }
+        }
+    }
+
+    /// The grant that allows it, if there is one; silent, for choosing among many.
+    pub(super) fn allows(&self, call: &Call, operation: Operation, target: &Target<'_>) -> Option<Arc<str>> {
+        match self.grants.decide(&call.caller, operation, target) {
+            Decision::Allowed { grant } => Some(grant),
+            Decision::Denied => None,
+        }
+    }
+
+    /// Writes a refusal down: in the log, and in the audit trail if it was about more than looking.
+    fn refused(&self, call: &Call, operation: Operation, target: &Target<'_>) {
+        tracing::info!(
+            request_id = call.request_id, caller = %call.caller, rpc = call.rpc, operation = %operation,
+            key = target.key, identities = ?target.identities, "refused: no grant allows it"
+        );
+        if operation == Operation::List {
+            return;
+        }
+        let event = Event {
+            key: target.key,
+            identity: target.identities.first().map(String::as_str),
+            ..call.event(operation, None)
+        };
+        if let Err(error) = self.audit.refusal(&event, OpError::NotPermitted.reason()) {
+            tracing::error!(request_id = call.request_id, %error, "a refusal could not be written to the audit trail");
+        }
+    }
+}
+
+/// A call, as the edge found it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Who calls.
+    pub caller: Arc<Caller>,
+    /// What ties log, audit trail and answer together.
+    pub request_id: String,
+    /// The name of the method, such as `chancery.v1.KeyService/Sign`.
+    pub rpc: &'static str,
+    /// When it arrived.
+    pub now: SystemTime,
+    /// When the caller stops waiting.
+    pub deadline: Option<Instant>,
+}
+
+impl Call {
+    /// Fails once the caller has stopped waiting: what has not been started is not started then.
+    pub(super) fn still_wanted(&self) -> Result<(), OpError> {
+        match self.deadline {
+            Some(deadline) if Instant::now() >= deadline => Err(OpError::DeadlineExceeded),
+            _ => Ok(()),
+        }
+    }
+
+    /// An event of this call, for the audit trail.
+    pub(super) fn event<'a>(&'a self, operation: Operation, grant: Option<&'a str>) -> Event<'a> {
+        Event {
+            request_id: &self.request_id,
+            caller: &self.caller,
+            operation,
+            rpc: self.rpc,
+            grant,
+            identity: None,
+            key: None,
+            token: None,
+            detail: Detail::default(),
+        }
+    }
+
+    pub(super) fn dispatch(&self, priority: Priority) -> Dispatch {
+        Dispatch {
+            priority,
+            deadline: self.deadline,
+        }
+    }
+}
+
+/// A key as grants see it: by its name and by every address in its certificates.
+pub(super) fn target_of(key: &Key) -> Target<'_> {
+    Target {
+        key: Some(&key.hex),
+        identities: &key.identities,
+    }
+}

@@ -1,0 +1,151 @@
+//! What an operation can fail with. gRPC codes are not known here: `grpc/errors.rs` maps these to statuses. The stable
+//! reasons are, because the audit trail writes them too.
+
+use chancery_token::{KeyId, TokenError};
+
+use super::invalid::Invalid;
+use crate::audit::AuditError;
+use crate::spool::SpoolError;
+
+/// Why an operation did not succeed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpError {
+    /// No grant allows it; or what was named does not exist and no grant would have allowed it either. The two cannot be
+    /// told apart. Trying again does not help.
+    #[error(
+        "no grant allows this caller to do that, or there is no such thing; ask the operator of this daemon for a grant"
+    )]
+    NotPermitted,
+    /// The request is wrong in itself.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// A caller who holds a grant for this very key names a key that no token has.
+    #[error("no token has the key keys/{0}")]
+    KeyNotFound(KeyId),
+    /// A caller who holds a grant for this very identity names one that no certificate has.
+    #[error("no certificate here belongs to identities/{0}")]
+    IdentityNotFound(String),
+    /// A caller who may administer names a token that is not configured.
+    #[error("there is no token {0:?} in the configuration")]
+    TokenNotFound(String),
+    /// A signature with a key for decryption or the other way round. No grant can allow it.
+    #[error(
+        "the key keys/{key} is not for {wanted}: its certificate's keyUsage or its attributes on the token say otherwise"
+    )]
+    KeyRoleMismatch {
+        /// The key.
+        key: KeyId,
+        /// What was wanted of it.
+        wanted: &'static str,
+    },
+    /// The identity has no valid signing certificate with its key on a token.
+    #[error("identities/{0} has no key with a currently valid signing certificate")]
+    NoSigningKey(String),
+    /// The identity has no valid encryption certificate.
+    #[error("identities/{0} has no currently valid encryption certificate")]
+    NoEncryptionCertificate(String),
+    /// None of the message's recipients is a key that the caller may decrypt with. It depends on the message's public
+    /// bytes, the catalogue and the grants alone.
+    #[error(
+        "the message is encrypted to {recipients} recipient(s), none of them a key that this caller may decrypt with"
+    )]
+    NoDecryptionKey {
+        /// Recipients of the message.
+        recipients: usize,
+    },
+    /// The one decryption error: padding, unwrapping, tag, whatever it was.
+    #[error("decryption failed")]
+    DecryptionFailed,
+    /// The message's public structure cannot be read.
+    #[error("the message cannot be read: {0}")]
+    Malformed(String),
+    /// The message is not of the kind that was asked for.
+    #[error("{0}")]
+    WrongKind(String),
+    /// The message uses an algorithm that this release does not know.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The message exceeds one of the limits on its structure.
+    #[error("{0}")]
+    Limit(String),
+    /// The token did not do it.
+    #[error(transparent)]
+    Token(TokenError),
+    /// The audit trail cannot be written, so nothing happens.
+    #[error("the audit trail cannot be written; no private key is used until it can")]
+    Audit(#[from] AuditError),
+    /// Held ciphertext could not be kept.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The caller's deadline passed.
+    #[error("the caller's deadline passed before it was done")]
+    DeadlineExceeded,
+    /// The caller has gone or broke the stream off.
+    #[error("the caller broke the stream off: {0}")]
+    Cancelled(String),
+    /// A defect or a failure of the machine. The detail is for the log alone.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl OpError {
+    /// The stable reason that clients and the audit trail see.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NotPermitted => "NOT_PERMITTED",
+            Self::Invalid(invalid) => invalid.reason(),
+            Self::KeyNotFound(_) => "KEY_NOT_FOUND",
+            Self::IdentityNotFound(_) => "IDENTITY_NOT_FOUND",
+            Self::TokenNotFound(_) => "TOKEN_NOT_FOUND",
+            Self::KeyRoleMismatch { .. } => "KEY_ROLE_MISMATCH",
+            Self::NoSigningKey(_) => "NO_SIGNING_KEY",
+            Self::NoEncryptionCertificate(_) => "NO_ENCRYPTION_CERTIFICATE",
+            Self::NoDecryptionKey { .. } => "NO_DECRYPTION_KEY",
+            Self::DecryptionFailed => "DECRYPTION_FAILED",
+            Self::Malformed(_) => "MALFORMED_MESSAGE",
+            Self::WrongKind(_) => "WRONG_MESSAGE_KIND",
+            Self::Unsupported(_) => "UNSUPPORTED_MESSAGE",
+            Self::Limit(_) => "LIMIT_EXCEEDED",
+            Self::Token(error) => token_reason(error),
+            Self::Audit(_) => "AUDIT_UNAVAILABLE",
+            Self::Spool(SpoolError::Full { .. }) => "SPOOL_FULL",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::Cancelled(_) => "CANCELLED",
+            Self::Spool(_) | Self::Internal(_) => "INTERNAL",
+        }
+    }
+}
+
+impl From<TokenError> for OpError {
+    /// A failed decryption is the one decryption error, without the token's words for it.
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::DecryptionFailed { .. } => Self::DecryptionFailed,
+            other => Self::Token(other),
+        }
+    }
+}
+
+/// The reason for a token's error; what is not known here is internal.
+fn token_reason(error: &TokenError) -> &'static str {
+    match error {
+        TokenError::Absent { .. } => "TOKEN_ABSENT",
+        TokenError::Locked { .. } => "TOKEN_LOCKED",
+        TokenError::PinIncorrect { .. } => "PIN_INCORRECT",
+        TokenError::PinAlreadyFailed { .. } => "PIN_ALREADY_FAILED",
+        TokenError::PinLocked { .. } => "PIN_LOCKED",
+        TokenError::PinFinalTry { .. } => "PIN_FINAL_TRY",
+        TokenError::KeyNotFound { .. } => "KEY_ABSENT",
+        TokenError::KeyRole { .. } => "KEY_ROLE_MISMATCH",
+        TokenError::MechanismUnsupported { .. } => "MECHANISM_UNSUPPORTED",
+        TokenError::QueueFull { .. } => "QUEUE_FULL",
+        TokenError::DeadlineExceeded { .. } => "DEADLINE_EXCEEDED",
+        TokenError::DecryptionFailed { .. } => "DECRYPTION_FAILED",
+        TokenError::InputRefused { .. } => "INPUT_REFUSED",
+        TokenError::Ckr { .. } => "TOKEN_ERROR",
+        TokenError::Shutdown { .. } => "SHUTTING_DOWN",
+        _ => "INTERNAL",
+    }
+}

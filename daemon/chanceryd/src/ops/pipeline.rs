@@ -1,0 +1,189 @@
+//! How a message of any size passes through an S/MIME state machine in constant memory: what has arrived is crunched on a
+//! blocking thread while the next piece is read, and what comes out is handed over before more is taken in. A slow caller
+//! holds memory for a few pieces, but no thread.
+
+use std::pin::Pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+use tokio_stream::{Stream, StreamExt};
+
+use super::{Invalid, OpError};
+
+/// The most content that one request may carry, in bytes.
+pub const CONTENT_LIMIT: usize = 1024 * 1024;
+/// Small pieces that have arrived are crunched together, up to this many bytes.
+const BATCH: usize = 512 * 1024;
+/// Up to this many bytes, going to a blocking thread takes longer than the work.
+const INLINE: usize = 16 * 1024;
+/// The most content in one response, in bytes.
+const PIECE: usize = 512 * 1024;
+
+/// Runs `work` over `len` bytes: at once if they are few, otherwise on a blocking thread.
+pub(super) async fn crunch<T: Send + 'static>(
+    len: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, OpError> {
+    if len <= INLINE {
+        return Ok(work());
+    }
+    let result = tokio::task::spawn_blocking(work).await;
+    result.map_err(|error| OpError::Internal(format!("a message could not be processed: {error}")))
+}
+
+/// The content of a message as it arrives, counted.
+#[derive(Debug)]
+pub(super) struct Source<S> {
+    stream: S,
+    arrived: u64,
+    limit: u64,
+    /// Bytes that were read ahead to find something out.
+    ahead: Vec<Bytes>,
+    failed: Option<OpError>,
+    ended: bool,
+}
+
+impl<S: Stream<Item = Result<Bytes, OpError>> + Unpin> Source<S> {
+    /// At most `limit` bytes from `stream`.
+    pub(super) fn new(stream: S, limit: u64) -> Self {
+        Self {
+            stream,
+            arrived: 0,
+            limit,
+            ahead: Vec::new(),
+            failed: None,
+            ended: false,
+        }
+    }
+
+    /// The next pieces that are there, at least one and not much more than [`BATCH`] bytes; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<Bytes>>, OpError> {
+        if !self.ahead.is_empty() {
+            return Ok(Some(std::mem::take(&mut self.ahead)));
+        }
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let mut batch = Vec::new();
+        let mut len = 0;
+        while len < BATCH && !self.ended {
+            let item = if batch.is_empty() {
+                self.stream.next().await
+            } else {
+                match ready(&mut self.stream).await {
+                    Some(item) => item,
+                    None => break,
+                }
+            };
+            match item {
+                None => self.ended = true,
+                Some(piece) => match piece.and_then(|piece| self.count(piece)) {
+                    Ok(piece) if piece.is_empty() => {}
+                    Ok(piece) => {
+                        len += piece.len();
+                        batch.push(piece);
+                    }
+                    Err(error) if batch.is_empty() => return Err(error),
+                    Err(error) => {
+                        // What came before the error is crunched first; the order of events stays that of the stream.
+                        self.failed = Some(error);
+                        break;
+                    }
+                },
+            }
+        }
+        Ok(Some(batch).filter(|batch| !batch.is_empty()))
+    }
+
+    /// Puts pieces back that were looked at; they come again with the next call.
+    pub(super) fn put_back(&mut self, pieces: Vec<Bytes>) {
+        self.ahead = pieces;
+    }
+
+    fn count(&mut self, piece: Bytes) -> Result<Bytes, OpError> {
+        if piece.len() > CONTENT_LIMIT {
+            return Err(OpError::Invalid(Invalid::ContentTooLarge {
+                found: piece.len(),
+                limit: CONTENT_LIMIT,
+            }));
+        }
+        self.arrived = self
+            .arrived
+            .saturating_add(u64::try_from(piece.len()).unwrap_or(u64::MAX));
+        if self.arrived > self.limit {
+            return Err(OpError::Invalid(Invalid::MessageTooLarge { limit: self.limit }));
+        }
+        Ok(piece)
+    }
+}
+
+/// The stream's next item if it is there already: `None` means that it is not.
+async fn ready<S: Stream + Unpin>(stream: &mut S) -> Option<Option<S::Item>> {
+    std::future::poll_fn(|context| match Pin::new(&mut *stream).poll_next(context) {
+        Poll::Ready(item) => Poll::Ready(Some(item)),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
+/// Where the content of the answer goes.
+#[derive(Clone, Debug)]
+pub struct Sink(mpsc::Sender<Bytes>);
+
+impl Sink {
+    /// A sink and its other end. It holds two pieces; then it waits for the caller to take them.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::Receiver<Bytes>) {
+        let (sender, receiver) = mpsc::channel(2);
+        (Self(sender), receiver)
+    }
+
+    /// Hands `content` over, in pieces if it is large.
+    pub(super) async fn send(&self, content: Vec<u8>) -> Result<(), OpError> {
+        let mut rest = Bytes::from(content);
+        while !rest.is_empty() {
+            let piece = rest.split_to(rest.len().min(PIECE));
+            self.0
+                .send(piece)
+                .await
+                .map_err(|_| OpError::Cancelled("nobody takes the answer".to_owned()))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a state machine does with one piece: input in, output appended.
+type Step<M> = fn(&mut M, &[u8], &mut Vec<u8>) -> Result<(), OpError>;
+
+/// Passes the whole of `source` through `step`, which gets the state, a batch and an output. Returns the state when the
+/// source has ended.
+pub(super) async fn run<S, M>(source: &mut Source<S>, sink: &Sink, mut machine: M, step: Step<M>) -> Result<M, OpError>
+where
+    S: Stream<Item = Result<Bytes, OpError>> + Unpin,
+    M: Send + 'static,
+{
+    let mut batch = source.next().await?;
+    while let Some(pieces) = batch {
+        let len = pieces.iter().map(Bytes::len).sum();
+        let work = async {
+            let (machine, out) = crunch(len, move || {
+                let mut out = Vec::with_capacity(len + len / 2);
+                for piece in pieces {
+                    step(&mut machine, &piece, &mut out)?;
+                }
+                Ok::<_, OpError>((machine, out))
+            })
+            .await??;
+            sink.send(out).await?;
+            Ok::<_, OpError>(machine)
+        };
+        let (done, next) = tokio::join!(work, source.next());
+        machine = done?;
+        batch = next?;
+    }
+    Ok(machine)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! `TokenService`: what the tokens can do now, and logging in and out of them.
+
+use std::sync::Arc;
+
+use chancery_token::{Pin, TokenError, TokenHandle, TokenStatus};
+use zeroize::Zeroizing;
+
+use super::{Call, Context, Invalid, OpError, Page, PageRequest, private_key};
+use crate::audit::Event;
+use crate::policy::{Operation, Target};
+
+/// The longest PIN that is passed on, in bytes.
+const PIN_LIMIT: usize = 255;
+
+/// A token as it is now.
+#[derive(Debug)]
+pub struct Described {
+    /// Its name in the configuration.
+    pub name: String,
+    /// What it can do.
+    pub status: TokenStatus,
+}
+
+/// The configured tokens in the order of their names, for callers with `admin` or `list`.
+///
+/// # Errors
+///
+/// [`OpError::NotPermitted`] for callers with neither.
+pub fn list(context: &Context, call: &Call, page: &PageRequest) -> Result<Page<Described>, OpError> {
+    if context.allows(call, Operation::List, &Target::default()).is_none() {
+        context.authorize(call, Operation::Admin, &Target::default())?;
+    }
+    let mut tokens: Vec<&TokenHandle> = context.directory.tokens().iter().collect();
+    tokens.sort_by_key(|token| token.name());
+    let rest = tokens
+        .into_iter()
+        .filter(|token| page.after.as_deref().is_none_or(|after| token.name() > after));
+    Ok(page.fill(rest.map(describe), |described| described.name.clone()))
+}
+
+/// Logs in to a token; its keys are in the directory when this returns.
+///
+/// # Errors
+///
+/// [`OpError::NotPermitted`] without an `admin` grant, whether the token exists or not; [`OpError::Invalid`] for a PIN that
+/// is empty or too long; what the token says of the PIN.
+pub async fn unlock(context: &Context, call: &Call, name: &str, pin: Zeroizing<Vec<u8>>) -> Result<Described, OpError> {
+    let (token, grant) = authorized(context, call, name)?;
+    if !(1..=PIN_LIMIT).contains(&pin.len()) {
+        return Err(OpError::Invalid(Invalid::Length {
+            field: "pin",
+            found: pin.len(),
+            wanted: format!("1 to {PIN_LIMIT}"),
+        }));
+    }
+    run(context, call, token, &grant, token.unlock(Pin::new(pin))).await
+}
+
+/// Logs out of a token and forgets its PIN.
+///
+/// # Errors
+///
+/// [`OpError::NotPermitted`] without an `admin` grant, whether the token exists or not; what the token says.
+pub async fn lock(context: &Context, call: &Call, name: &str) -> Result<Described, OpError> {
+    let (token, grant) = authorized(context, call, name)?;
+    run(context, call, token, &grant, token.lock()).await
+}
+
+fn authorized<'a>(context: &'a Context, call: &Call, name: &str) -> Result<(&'a TokenHandle, Arc<str>), OpError> {
+    let grant = context.authorize(call, Operation::Admin, &Target::default())?;
+    let mut tokens = context.directory.tokens().iter();
+    let token = tokens.find(|token| token.name() == name);
+    token
+        .map(|token| (token, grant))
+        .ok_or_else(|| OpError::TokenNotFound(name.chars().take(80).collect()))
+}
+
+/// Between the record of the intent and that of the outcome; then the directory is brought up to date, so that whoever
+/// unlocked a token finds its keys at once.
+async fn run(
+    context: &Context,
+    call: &Call,
+    token: &TokenHandle,
+    grant: &str,
+    work: impl Future<Output = Result<(), TokenError>>,
+) -> Result<Described, OpError> {
+    let event = Event {
+        token: Some(token.name()),
+        ..call.event(Operation::Admin, Some(grant))
+    };
+    private_key::run(context, call, &event, work).await?;
+    context.directory.index().await;
+    Ok(describe(token))
+}
+
+fn describe(token: &TokenHandle) -> Described {
+    Described {
+        name: token.name().to_owned(),
+        status: token.status(),
+    }
+}

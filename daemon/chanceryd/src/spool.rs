@@ -1,0 +1,204 @@
+//! Where ciphertext waits until its tag has been checked: in memory up to a limit, beyond that in a file that has no name.
+//! What is kept here is ciphertext alone; the key that opens it never leaves memory. Everything here blocks: it is called
+//! from blocking threads.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// Where and how much a [`Spool`] keeps.
+#[derive(Clone, Debug)]
+pub struct SpoolSettings {
+    /// The directory of the unnamed files. Only used once the limit is passed.
+    pub directory: PathBuf,
+    /// Bytes kept in memory before a file is made.
+    pub hold_in_memory: usize,
+}
+
+/// Why ciphertext could not be kept or read back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpoolError {
+    /// No room. Trying again helps once somebody has made room, or other messages are done.
+    #[error("no room left in the spool directory {directory} for a message that is being decrypted")]
+    Full {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file could not be made, written or read.
+    #[error("the spool file in {directory} cannot be used; see that it exists and belongs to the daemon's user")]
+    Io {
+        /// The directory.
+        directory: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Bytes put in at the end and read back from the beginning, once.
+#[derive(Debug)]
+pub struct Spool {
+    settings: SpoolSettings,
+    memory: Vec<u8>,
+    file: Option<File>,
+}
+
+impl Spool {
+    /// An empty one. Nothing is opened yet.
+    #[must_use]
+    pub fn new(settings: SpoolSettings) -> Self {
+        Self {
+            settings,
+            memory: Vec::new(),
+            file: None,
+        }
+    }
+
+    /// Appends `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Full`] if the file system has no room, [`SpoolError::Io`] for any other failure.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
+        if self.file.is_none() && self.memory.len().saturating_add(bytes.len()) <= self.settings.hold_in_memory {
+            self.memory.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let Self { settings, memory, file } = self;
+        let file = match file {
+            Some(file) => file,
+            None => {
+                let mut new = tempfile::tempfile_in(&settings.directory).map_err(|e| error(&settings.directory, e))?;
+                new.write_all(memory).map_err(|e| error(&settings.directory, e))?;
+                *memory = Vec::new();
+                file.insert(new)
+            }
+        };
+        file.write_all(bytes).map_err(|e| error(&settings.directory, e))
+    }
+
+    /// Ends the writing; what was kept can now be read from the beginning.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError`] if the file cannot be rewound.
+    pub fn into_reader(mut self) -> Result<SpoolReader, SpoolError> {
+        if let Some(file) = &mut self.file {
+            file.seek(SeekFrom::Start(0))
+                .map_err(|e| error(&self.settings.directory, e))?;
+        }
+        Ok(SpoolReader { spool: self, read: 0 })
+    }
+}
+
+/// Reads a [`Spool`] back.
+#[derive(Debug)]
+pub struct SpoolReader {
+    spool: Spool,
+    read: usize,
+}
+
+impl SpoolReader {
+    /// Replaces what is in `buffer` with the next at most `len` bytes; empty at the end.
+    ///
+    /// # Errors
+    ///
+    /// [`SpoolError::Io`] if the file cannot be read.
+    pub fn read(&mut self, len: usize, buffer: &mut Vec<u8>) -> Result<(), SpoolError> {
+        buffer.clear();
+        let directory = &self.spool.settings.directory;
+        match &mut self.spool.file {
+            Some(file) => {
+                let limit = u64::try_from(len).unwrap_or(u64::MAX);
+                file.take(limit).read_to_end(buffer).map_err(|e| error(directory, e))?;
+            }
+            None => {
+                let rest = self.spool.memory.get(self.read..).unwrap_or_default();
+                let piece = rest.get(..len).unwrap_or(rest);
+                buffer.extend_from_slice(piece);
+                self.read += piece.len();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn error(directory: &Path, source: std::io::Error) -> SpoolError {
+    let directory = directory.to_owned();
+    match source.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded | std::io::ErrorKind::FileTooLarge => {
+            SpoolError::Full { directory, source }
+        }
+        _ => SpoolError::Io { directory, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use super::*;
+
+    fn spool(directory: &Path, hold_in_memory: usize) -> Spool {
+        Spool::new(SpoolSettings {
+            directory: directory.to_owned(),
+            hold_in_memory,
+        })
+    }
+
+    fn read_all(spool: Spool, len: usize) -> Vec<u8> {
+        let mut reader = spool.into_reader().unwrap();
+        let (mut all, mut piece) = (Vec::new(), Vec::new());
+        loop {
+            reader.read(len, &mut piece).unwrap();
+            assert!(piece.len() <= len);
+            if piece.is_empty() {
+                return all;
+            }
+            all.extend_from_slice(&piece);
+        }
+    }
+
+    #[test]
+    fn what_fits_into_memory_never_touches_the_directory() {
+        let mut spool = spool(Path::new("/nonexistent/spool"), 10);
+        spool.push(b"12345").unwrap();
+        spool.push(b"67890").unwrap();
+        assert_eq!(read_all(spool, 3), b"1234567890");
+    }
+
+    #[test]
+    fn what_does_not_fit_comes_back_in_order_and_leaves_no_name_behind() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut spool = spool(directory.path(), 10);
+        let mut expected = Vec::new();
+        for n in 0..100u8 {
+            spool.push(&[n; 7]).unwrap();
+            expected.extend_from_slice(&[n; 7]);
+        }
+        assert!(spool.file.is_some());
+        assert!(spool.memory.is_empty());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        assert_eq!(read_all(spool, 64), expected);
+    }
+
+    #[test]
+    fn an_empty_spool_is_empty() {
+        assert_eq!(read_all(spool(Path::new("/nonexistent/spool"), 0), 5), b"");
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error_that_names_it() {
+        let mut spool = spool(Path::new("/nonexistent/spool"), 0);
+        let error = spool.push(b"1").unwrap_err();
+        assert!(matches!(&error, SpoolError::Io { .. }));
+        assert!(error.to_string().contains("/nonexistent/spool"));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_apart() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        assert!(matches!(error(Path::new("/spool"), full), SpoolError::Full { .. }));
+    }
+}
