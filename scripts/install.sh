@@ -30,8 +30,8 @@ for unit in systemd/*.service systemd/*.socket; do
     install -Dm644 "$unit" "$target"
     sed -i "s|/usr/bin/chanceryd|$prefix/bin/chanceryd|g" "$target"
 done
-install -Dm644 systemd/sysusers.conf "$root$prefix/lib/sysusers.d/chancery.conf"
-install -Dm644 systemd/tmpfiles.conf "$root$prefix/lib/tmpfiles.d/chancery.conf"
+install -Dm644 systemd/chancery.sysusers "$root$prefix/lib/sysusers.d/chancery.conf"
+install -Dm644 systemd/chancery.tmpfiles "$root$prefix/lib/tmpfiles.d/chancery.conf"
 
 install -Dm644 systemd/chanceryd.toml "$root$prefix/share/doc/chancery/chanceryd.toml"
 [ -e "$root$sysconfdir/chancery/chanceryd.toml" ] ||

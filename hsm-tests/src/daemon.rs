@@ -10,6 +10,7 @@
 //! Everything is in one temporary directory that goes when the daemon goes. When the test fails, the daemon's log is printed.
 
 mod process;
+mod serving;
 mod setup;
 
 use std::{
@@ -24,6 +25,7 @@ use process::Process;
 use serde_json::Value;
 use setup::World;
 pub use setup::{Pin, Setup};
+use tonic::transport::Channel;
 
 use crate::{
     command::{Finished, run},
@@ -39,10 +41,8 @@ pub struct Daemon {
 
 impl Daemon {
     fn start(world: World) -> Result<Self> {
-        Ok(Self {
-            process: Process::start(&world.configuration_file(), world.directory())?,
-            world,
-        })
+        let process = start(&world)?;
+        Ok(Self { process, world })
     }
 
     /// `unix:/…/chanceryd.sock`, for `chancery --address` and the client library.
@@ -67,6 +67,11 @@ impl Daemon {
         let mut command = Command::new(beside_executable("chancery")?);
         command.env("CHANCERY_ADDRESS", self.address());
         Ok(command)
+    }
+
+    /// A channel for the clients generated from the contract.
+    pub async fn channel(&self) -> Result<Channel> {
+        serving::connect(&self.socket()).await
     }
 
     /// The SoftHSM that its tokens are in.
@@ -141,7 +146,7 @@ impl Daemon {
     /// Stops the daemon with SIGTERM and starts it again in the same world.
     pub fn restart(&mut self) -> Result<()> {
         self.process.stop()?;
-        self.process = Process::start(&self.world.configuration_file(), self.world.directory())?;
+        self.process = start(&self.world)?;
         Ok(())
     }
 
@@ -149,6 +154,14 @@ impl Daemon {
     pub fn stop(mut self) -> Result<()> {
         self.process.stop()
     }
+}
+
+/// Starts the process and waits until every token whose PIN it has is ready.
+fn start(world: &World) -> Result<Process> {
+    let process = Process::start(&world.configuration_file(), world.directory())?;
+    serving::wait_for_tokens(&world.socket(), &world.unlocked_tokens())
+        .with_context(|| format!("the daemon's log:\n{}", process.log().unwrap_or_default()))?;
+    Ok(process)
 }
 
 /// Runs `chanceryd ARGUMENTS` to its end, for `check-config` and `verify-audit`.

@@ -103,7 +103,7 @@ impl Setup {
         let softhsm = SoftHsm::with_configuration(&self.softhsm_lines)?;
         let mut tokens = Vec::new();
         for plan in &self.tokens {
-            tokens.push((plan.name.clone(), make_token(&softhsm, plan)?));
+            tokens.push((plan.name.clone(), plan.pin, make_token(&softhsm, plan)?));
         }
         let world = World { softhsm, tokens };
         let certificates = world.directory().join("certificates");
@@ -160,7 +160,7 @@ impl Setup {
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) softhsm: SoftHsm,
-    tokens: Vec<(String, Token)>,
+    tokens: Vec<(String, Pin, Token)>,
 }
 
 impl World {
@@ -187,8 +187,13 @@ impl World {
     pub(super) fn token(&self, name: &str) -> Result<&Token> {
         self.tokens
             .iter()
-            .find_map(|(each, token)| (each == name).then_some(token))
+            .find_map(|(each, _, token)| (each == name).then_some(token))
             .with_context(|| format!("no token {name} in this world"))
+    }
+
+    pub(super) fn unlocked_tokens(&self) -> Vec<&str> {
+        let unlocked = self.tokens.iter().filter(|(_, pin, _)| *pin == Pin::Right);
+        unlocked.map(|(name, _, _)| name.as_str()).collect()
     }
 
     fn pin_file(&self, plan: &TokenPlan) -> Result<Option<PathBuf>> {
