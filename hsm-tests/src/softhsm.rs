@@ -13,6 +13,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
+use counting_module::{COUNTS_VARIABLE, Counts, MODULE_VARIABLE};
+
+pub mod serve;
 
 /// The places where distributions put SoftHSM's module; `SOFTHSM2_MODULE` in the environment comes before them.
 const MODULES: [&str; 5] = [
@@ -23,10 +26,11 @@ const MODULES: [&str; 5] = [
     "/usr/local/lib/softhsm/libsofthsm2.so",
 ];
 
-/// A token directory and the configuration that points to it. Removed when dropped.
+/// A token directory and the configuration that points to it. Removed when dropped by who made it.
 #[derive(Debug)]
 pub struct SoftHsm {
-    directory: tempfile::TempDir,
+    directory: PathBuf,
+    _owned: Option<tempfile::TempDir>,
     configuration: PathBuf,
     module: PathBuf,
 }
@@ -95,16 +99,12 @@ impl SoftHsm {
 
     /// The same with further lines in the configuration, such as `slots.mechanisms = …`.
     pub fn with_configuration(lines: &str) -> Result<Self> {
-        let module = std::env::var_os("SOFTHSM2_MODULE")
-            .map(PathBuf::from)
-            .into_iter()
-            .chain(MODULES.map(PathBuf::from))
-            .find(|path| path.exists())
-            .context("libsofthsm2.so was not found: install softhsm2 or set SOFTHSM2_MODULE")?;
-        let directory = tempfile::Builder::new().prefix("softhsm-").tempdir()?;
-        let tokens = directory.path().join("tokens");
+        let module = find_module()?;
+        let owned = tempfile::Builder::new().prefix("softhsm-").tempdir()?;
+        let directory = owned.path().to_owned();
+        let tokens = directory.join("tokens");
         fs::create_dir(&tokens)?;
-        let configuration = directory.path().join("softhsm2.conf");
+        let configuration = directory.join("softhsm2.conf");
         fs::write(
             &configuration,
             format!(
@@ -114,8 +114,24 @@ impl SoftHsm {
         )?;
         Ok(Self {
             directory,
+            _owned: Some(owned),
             configuration,
             module,
+        })
+    }
+
+    /// The one that this process was given through `SOFTHSM2_CONF`, which another process removes.
+    pub fn from_environment() -> Result<Self> {
+        let configuration = PathBuf::from(std::env::var_os("SOFTHSM2_CONF").context("SOFTHSM2_CONF is not set")?);
+        let directory = configuration
+            .parent()
+            .context("SOFTHSM2_CONF has no directory")?
+            .to_owned();
+        Ok(Self {
+            directory,
+            _owned: None,
+            configuration,
+            module: find_module()?,
         })
     }
 
@@ -131,20 +147,32 @@ impl SoftHsm {
 
     /// The directory that is removed with this value; tests may keep their own files in it.
     pub fn directory(&self) -> &Path {
-        self.directory.path()
+        &self.directory
     }
 
     /// The directory that holds the tokens; moving it away makes every token absent for processes started later.
     pub fn token_directory(&self) -> PathBuf {
-        self.directory.path().join("tokens")
+        self.directory.join("tokens")
     }
 
     /// Initialises a token. The security officer's PIN is the user's PIN reversed.
     pub fn init_token(&self, label: &str, pin: &str) -> Result<Token> {
         let serial = self.tool(["init", label, pin])?;
+        fs::write(self.note(label), format!("{serial}\n{pin}"))?;
         Ok(Token {
             label: label.to_owned(),
             serial,
+            pin: pin.to_owned(),
+        })
+    }
+
+    /// A token that was initialised before, perhaps by the process that this one is a child of.
+    pub fn token(&self, label: &str) -> Result<Token> {
+        let note = fs::read_to_string(self.note(label))?;
+        let (serial, pin) = note.split_once('\n').context("the note on a token is cut off")?;
+        Ok(Token {
+            label: label.to_owned(),
+            serial: serial.to_owned(),
             pin: pin.to_owned(),
         })
     }
@@ -177,7 +205,7 @@ impl SoftHsm {
 
     /// Imports a private key from PKCS#8 DER, with its DER SubjectPublicKeyInfo: RSA, P-256, P-384, P-521, Ed25519, X25519.
     pub fn import(&self, token: &Token, label: &str, id: &[u8], pkcs8: &[u8], spki: &[u8], usage: Usage) -> Result<()> {
-        let files = tempfile::tempdir_in(self.directory.path())?;
+        let files = tempfile::tempdir_in(&self.directory)?;
         let (key, public) = (files.path().join("key"), files.path().join("public"));
         fs::write(&key, pkcs8)?;
         fs::write(&public, spki)?;
@@ -196,7 +224,7 @@ impl SoftHsm {
 
     /// Writes a certificate object, from DER, beside the key with the same id.
     pub fn write_certificate(&self, token: &Token, label: &str, id: &[u8], der: &[u8]) -> Result<()> {
-        let file = tempfile::NamedTempFile::new_in(self.directory.path())?;
+        let file = tempfile::NamedTempFile::new_in(&self.directory)?;
         fs::write(file.path(), der)?;
         self.tool([
             OsStr::new("certificate"),
@@ -237,6 +265,10 @@ impl SoftHsm {
         Ok(())
     }
 
+    fn note(&self, label: &str) -> PathBuf {
+        self.directory.join(format!("{label}.token"))
+    }
+
     fn generate(&self, token: &Token, kind: &str, label: &str, id: &[u8], usage: Usage) -> Result<Vec<u8>> {
         let spki = self.tool([
             "generate",
@@ -266,24 +298,28 @@ impl SoftHsm {
     }
 }
 
-/// Runs `body` in a child process of the same test, with `environment` set in it, and fails if the child fails.
+/// Runs `body` in a child process of the same test, with `SOFTHSM2_CONF` set in it, and fails if the child fails.
 ///
 /// `test` is the test's own path as libtest knows it (for a test at the root of `tests/x.rs`, its name). The parent calls
-/// `prepare` for the environment and waits; the child, which sees the variable `CHANCERY_TEST_CHILD`, calls `body` alone.
-pub fn in_child<P, T>(test: &str, prepare: P, body: impl FnOnce()) -> Result<()>
-where
-    P: FnOnce() -> Result<(Vec<(String, String)>, T)>,
-{
+/// `prepare` on a new token directory and waits; the child alone calls `body`, and may load the module itself. It can load
+/// the counting module as well, whose counts are those of [`Counts::open`].
+pub fn in_child(
+    test: &str,
+    prepare: impl FnOnce(&SoftHsm) -> Result<()>,
+    body: impl FnOnce(&SoftHsm) -> Result<()>,
+) -> Result<()> {
     const MARK: &str = "CHANCERY_TEST_CHILD";
     if std::env::var_os(MARK).is_some() {
-        body();
-        return Ok(());
+        return body(&SoftHsm::from_environment()?);
     }
-    // What `prepare` keeps (a token directory) must outlive the child.
-    let (environment, _kept) = prepare()?;
+    let softhsm = SoftHsm::new()?;
+    let counts = Counts::create(&softhsm.directory.join("counts"))?;
+    prepare(&softhsm)?;
     let status = Command::new(std::env::current_exe()?)
         .args(["--exact", test, "--nocapture", "--include-ignored"])
-        .envs(environment)
+        .env("SOFTHSM2_CONF", softhsm.conf_path())
+        .env(MODULE_VARIABLE, softhsm.module_path())
+        .env(COUNTS_VARIABLE, counts.path())
         .env(MARK, "1")
         .status()?;
     ensure!(status.success(), "the child of {test} failed: {status}");
@@ -293,6 +329,15 @@ where
 /// A library built by this workspace as a cdylib, such as `libcounting_module.so`, beside the running executable.
 pub fn built_library(name: &str) -> Result<PathBuf> {
     beside_executable(&format!("lib{name}.so"))
+}
+
+fn find_module() -> Result<PathBuf> {
+    std::env::var_os("SOFTHSM2_MODULE")
+        .map(PathBuf::from)
+        .into_iter()
+        .chain(MODULES.map(PathBuf::from))
+        .find(|path| path.exists())
+        .context("libsofthsm2.so was not found: install softhsm2 or set SOFTHSM2_MODULE")
 }
 
 fn tool_path() -> Result<PathBuf> {
