@@ -9,7 +9,10 @@
 
 use chancery_smime::algorithm::DigestAlgorithm;
 use chancery_smime::limits::Limits;
-use chancery_smime::mime::{Base64Encoder, Carrier, EntityReader, EntitySink, Header, LineEnds, MimeError, SmimeType};
+use chancery_smime::mime::{
+    Base64Encoder, Carrier, EntityReader, EntitySink, Header, LineEnds, MimeError, SmimeType, clear_signed_header,
+    opaque_header, signature_part_header,
+};
 
 /// Everything that a reader said, pieces put together.
 #[derive(Debug, Default, PartialEq)]
@@ -361,5 +364,70 @@ fn garbage_gives_errors_and_nothing_else() {
             message[at] = pair[1];
         }
         assert_eq!(open_pieces(message.chunks(3)), open_pieces([message.as_slice()]));
+    }
+}
+
+#[test]
+fn what_the_builders_write_is_what_the_reader_reads() {
+    for smime_type in [
+        SmimeType::SignedData,
+        SmimeType::EnvelopedData,
+        SmimeType::AuthEnvelopedData,
+        SmimeType::CompressedData,
+        SmimeType::CertsOnly,
+    ] {
+        let fields = String::from_utf8(opaque_header(smime_type)).unwrap();
+        let file_name = format!("filename=\"{}\"\r\n\r\n", smime_type.file_name());
+        assert!(
+            fields.ends_with(&file_name) && fields.lines().all(|line| line.len() <= 76),
+            "{fields}"
+        );
+        let opened = open(fields + &base64(&cms(10))).unwrap();
+        assert!(matches!(opened.carrier, Some(Carrier::Cms { smime_type: Some(read), .. }) if read == smime_type));
+        assert_eq!(opened.cms, cms(10));
+    }
+    let boundary = "----=_boundary (1)";
+    let header = clear_signed_header("sha-256,sha-512", boundary);
+    let signature = signature_part_header();
+    let message = [
+        header.as_slice(),
+        format!("--{boundary}\r\n\r\nx\r\n--{boundary}\r\n").as_bytes(),
+        signature.as_slice(),
+        base64(&cms(10)).as_bytes(),
+        format!("--{boundary}--\r\n").as_bytes(),
+    ]
+    .concat();
+    let opened = open(message).unwrap();
+    assert_eq!((opened.content, opened.cms), (b"\r\nx".to_vec(), cms(10)));
+    assert_eq!(
+        opened.carrier,
+        Some(Carrier::MultipartSigned {
+            micalg: vec![DigestAlgorithm::Sha256, DigestAlgorithm::Sha512],
+            protocol: Some("application/pkcs7-signature".to_owned()),
+        })
+    );
+}
+
+#[test]
+fn signed_content_leaves_as_it_comes_whatever_its_lines_look_like() {
+    let bodies = [
+        b"x".repeat(65_536),
+        b"\n--b".repeat(16_384),
+        b"\r\n".repeat(32_768),
+        b"--boundary ".repeat(6000),
+    ];
+    for body in bodies {
+        let mut opened = Opened::default();
+        let mut reader = EntityReader::new(&Limits::default());
+        reader
+            .push(
+                b"Content-Type: multipart/signed; boundary=boundary\n\n--boundary\n",
+                &mut opened,
+            )
+            .unwrap();
+        for count in 1..10 {
+            reader.push(&body, &mut opened).unwrap();
+            assert!(opened.content.len() + 1000 > count * body.len());
+        }
     }
 }

@@ -133,15 +133,15 @@ fn is_base64(character: &u8) -> bool {
     character.is_ascii_alphanumeric() || matches!(character, b'+' | b'/')
 }
 
-/// Appends `block` without line ends. A CR in the middle of a line stays, and goes the slow way.
+/// Appends the lines of `block` without their ends and without white space around them. White space in the middle of a line
+/// stays, and goes the slow way.
 fn strip_line_ends(mut block: &[u8], text: &mut Vec<u8>) {
     text.reserve(block.len());
-    while let Some(lf) = memchr(b'\n', block) {
-        let (line, rest) = block.split_at_checked(lf).unwrap_or((block, &[]));
-        text.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+    while let Some((line, rest)) = memchr(b'\n', block).and_then(|lf| block.split_at_checked(lf)) {
+        text.extend_from_slice(line.trim_ascii());
         block = rest.get(1..).unwrap_or_default();
     }
-    text.extend_from_slice(block.strip_suffix(b"\r").unwrap_or(block));
+    text.extend_from_slice(block.trim_ascii());
 }
 
 /// Decodes characters of the alphabet, without padding; bits beyond the last whole byte are dropped.
