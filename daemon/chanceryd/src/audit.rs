@@ -230,6 +230,11 @@ impl Trail {
         }
     }
 
+    /// Waits until a record could be written. Blocks; it is short while all is well, and a sign of trouble when not.
+    pub fn wait_for_a_turn(&self) {
+        drop(self.writer());
+    }
+
     /// Whether the trail takes records, now and after every change.
     #[must_use]
     pub fn is_open(&self) -> watch::Receiver<bool> {

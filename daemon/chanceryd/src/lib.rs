@@ -13,20 +13,25 @@
 //! `TokenHandle`, on threads of its own.
 #![forbid(unsafe_code)]
 
+pub mod app;
 pub mod audit;
 pub mod caller;
 pub mod certificates;
 pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod credentials;
 pub mod directory;
 pub mod grpc;
 pub mod hardening;
+pub mod health;
 pub mod listen;
 pub mod logging;
 pub mod notify;
 pub mod ops;
 pub mod permissions;
 pub mod policy;
+pub mod reload;
 pub mod request_id;
+pub mod server;
 pub mod spool;

@@ -166,7 +166,7 @@ impl Found {
         };
         Limits {
             message_bytes: self.number("limits.message_bytes", raw.message_bytes, 1 << 30, 1024..=1 << 50),
-            request_bytes: self.number("limits.request_bytes", raw.request_bytes, 4 * MIB, 64 << 10..=64 * MIB),
+            request_bytes: self.number("limits.request_bytes", raw.request_bytes, 4 * MIB, 2 * MIB..=64 * MIB),
             metadata_bytes: self.number("limits.metadata_bytes", raw.metadata_bytes, 16 << 10, 1024..=1 << 20),
             connections: self.number("limits.connections", raw.connections, 1024, 1..=1_000_000),
             concurrent_streams: self.number("limits.concurrent_streams", raw.concurrent_streams, 256, 1..=100_000),

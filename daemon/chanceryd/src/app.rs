@@ -1,0 +1,317 @@
+//! The only wiring: everything is made here, in the order in which it must be there, and taken down in the other.
+//!
+//! ```text
+//!   audit trail → certificates, PINs → tokens → directory → listeners → gRPC → READY=1
+//!   SIGHUP: reload        SIGTERM, SIGINT: drain with a deadline → tokens → trail
+//! ```
+
+use std::fs::DirBuilder;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chancery_token::{ModuleConfig, Pin, StartError, TokenConfig, TokenHandle, TokenState, Tokens};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio_stream::wrappers::WatchStream;
+use tokio_stream::{StreamExt as _, StreamMap};
+
+use crate::audit::{AuditError, Trail};
+use crate::certificates::CertificatesError;
+use crate::config::{Config, Mail};
+use crate::credentials::{self, CredentialError};
+use crate::directory::Directory;
+use crate::listen::{Activated, ListenError, Listeners, Pulse};
+use crate::logging::LevelHandle;
+use crate::ops::{Context, Settings};
+use crate::policy::Live;
+use crate::reload::{Reload, read_certificates};
+use crate::spool::SpoolSettings;
+use crate::{grpc, health, notify, server};
+
+/// How long tokens may take to finish what they are at and log out.
+const TOKENS_STOP: Duration = Duration::from_secs(5);
+
+/// Why the daemon could not start, or could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// No record, no operation.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The certificates cannot be read.
+    #[error(transparent)]
+    Certificates(#[from] CertificatesError),
+    /// A PIN is not where it should be.
+    #[error("token {token}: {source}")]
+    Pin {
+        /// The token.
+        token: String,
+        /// Why.
+        source: CredentialError,
+    },
+    /// A module or token cannot be started.
+    #[error(transparent)]
+    Tokens(#[from] StartError),
+    /// Nobody could connect.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The system has no randomness.
+    #[error("the system has no randomness to give: {0}")]
+    Random(getrandom::Error),
+    /// Signals cannot be heard.
+    #[error("signals cannot be received: {0}")]
+    Signals(io::Error),
+    /// The descriptors for reflection are broken.
+    #[error("the descriptors of the contract cannot be read: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The connections cannot be served any more.
+    #[error("the connections cannot be served: {0}")]
+    Server(#[from] tonic::transport::Error),
+    /// A part of the daemon panicked.
+    #[error("a part of the daemon has failed: {0}")]
+    Task(#[from] JoinError),
+}
+
+/// Starts everything, serves until told to stop, drains. What is returned is the trail, for the last record.
+///
+/// # Errors
+/// When anything that was configured cannot be started, or the server fails.
+pub async fn serve(config: Config, file: &Path, level: LevelHandle, activated: Activated) -> Result<Trail, AppError> {
+    // Before anything else: a reload or a stop during the start must not kill the process.
+    let mut signals = Signals::listen().map_err(AppError::Signals)?;
+    let audit = Trail::open(&config.audit.file, config.audit.sync)?;
+    audit.note("started", concat!("chanceryd ", env!("CARGO_PKG_VERSION")))?;
+    let certificates = read_certificates(&config)?;
+    let tokens = start_tokens(&config, &certificates).await?;
+    let handles = tokens.handles().to_vec();
+    let directory = Directory::new(handles.clone(), &certificates);
+    let grants = Live::new(config.grants.clone());
+    let context = Context::new(directory, grants, audit.clone(), settings(&config)).map_err(AppError::Random)?;
+    let context = Arc::new(context);
+    prepare_spool(&config.mail);
+
+    let listeners = Listeners::bind(&config.listen, activated)?;
+    let (addresses, tls) = (listeners.addresses(), listeners.tls());
+    let (routes, reporter) = server::with_health_and_reflection(grpc::services(Arc::clone(&context)))?;
+    let (incoming, pulse) = listeners.accept(&config.limits);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async { drop(stopped.await) };
+    let mut serving = tokio::spawn(server::serve(routes, incoming, config.limits.clone(), stopped));
+
+    let mut tasks = health::follow(&reporter, audit.is_open(), &handles);
+    tasks.spawn(keep_trail(audit.clone()));
+    tasks.spawn(keep_alive(audit.clone(), pulse));
+    tasks.spawn({
+        let context = Arc::clone(&context);
+        async move { context.directory.follow().await }
+    });
+
+    tasks.spawn(keep_status(handles.clone()));
+
+    let drain = config.limits.drain;
+    let reload = Arc::new(Reload {
+        file: file.to_owned(),
+        started_with: config,
+        level,
+        context,
+        tls,
+    });
+    tracing::info!(addresses = addresses.join(" "), tokens = handles.len(), "serving");
+    notify::ready(&summary(&handles));
+    let reason = loop {
+        tokio::select! {
+            ended = &mut serving => return Err(ended?.err().map_or_else(ended_early, AppError::Server)),
+            heard = signals.next() => match heard {
+                Heard::Reload => {
+                    notify::reloading();
+                    let reload = Arc::clone(&reload);
+                    spawn_blocking(move || reload.run()).await?;
+                    notify::ready(&summary(&handles));
+                }
+                Heard::Stop(reason) => break reason,
+            },
+        }
+    };
+    drain_requests(stop, serving, &mut signals, &audit, reason, drain).await?;
+    // What is left now only says that nobody is served any more.
+    drop(tasks);
+    if tokio::time::timeout(TOKENS_STOP, tokens.shutdown()).await.is_err() {
+        tracing::warn!("a token did not finish in time; it is left as it is");
+    }
+    Ok(audit)
+}
+
+async fn drain_requests(
+    stop: oneshot::Sender<()>,
+    mut serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    signals: &mut Signals,
+    audit: &Trail,
+    reason: &'static str,
+    deadline: Duration,
+) -> Result<(), AppError> {
+    tracing::info!(reason, ?deadline, "stopping; requests that run may finish");
+    notify::stopping(deadline + TOKENS_STOP);
+    if let Err(error) = audit.note("stopping", reason) {
+        tracing::error!(%error, "the stop could not be recorded");
+    }
+    // The server may have ended by itself just now.
+    let _ = stop.send(());
+    let again = async {
+        loop {
+            if let Heard::Stop(reason) = signals.next().await {
+                return reason;
+            }
+        }
+    };
+    tokio::select! {
+        ended = tokio::time::timeout(deadline, &mut serving) => match ended {
+            Ok(ended) => ended??,
+            Err(_) => tracing::warn!("requests were still running at the deadline; they are given up"),
+        },
+        reason = again => tracing::warn!(reason, "told again; requests that were still running are given up"),
+    }
+    Ok(())
+}
+
+async fn start_tokens(config: &Config, certificates: &[Vec<u8>]) -> Result<Tokens, AppError> {
+    let modules = config.modules.iter();
+    let modules = modules
+        .map(|module| ModuleConfig {
+            name: module.name.clone(),
+            path: module.path.clone(),
+        })
+        .collect();
+    let mut tokens = Vec::with_capacity(config.tokens.len());
+    for token in &config.tokens {
+        let pin = token.pin.as_ref().map(credentials::pin).transpose();
+        let pin = pin.map_err(|source| AppError::Pin {
+            token: token.name.clone(),
+            source,
+        })?;
+        tokens.push(TokenConfig {
+            name: token.name.clone(),
+            module: token.module.clone(),
+            selector: token.selector.clone(),
+            sessions: token.sessions,
+            queue: token.queue,
+            pin: pin.map(Pin::new),
+            certificates: certificates.to_vec(),
+            call_deadline: config.limits.call_deadline,
+        });
+    }
+    Ok(spawn_blocking(move || Tokens::start(modules, tokens)).await??)
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        message_bytes: config.limits.message_bytes,
+        request_bytes: config.limits.request_bytes,
+        limits: config.limits.message.clone(),
+        digest: config.mail.digest,
+        content_encryption: config.mail.content_encryption,
+        mail_priority: config.mail.priority,
+        spool: SpoolSettings {
+            directory: config.mail.spool_directory.clone(),
+            hold_in_memory: config.mail.hold_in_memory,
+        },
+    }
+}
+
+/// Makes the spool directory, readable by nobody else. Small messages do without it, so its absence is no end.
+fn prepare_spool(mail: &Mail) {
+    let directory = &mail.spool_directory;
+    match DirBuilder::new().mode(0o700).create(directory) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => {
+            let directory = directory.display();
+            tracing::warn!(%directory, %error, "no spool directory: encrypted messages beyond mail.hold_in_memory are refused");
+        }
+    }
+}
+
+/// Tells the service manager how many tokens can be used, whenever that may have changed.
+async fn keep_status(tokens: Vec<TokenHandle>) {
+    let changes = tokens.iter().map(|token| WatchStream::from_changes(token.changes()));
+    let mut changes: StreamMap<usize, WatchStream<u64>> = changes.enumerate().collect();
+    while changes.next().await.is_some() {
+        notify::status(&summary(&tokens));
+    }
+}
+
+/// Flushes the trail, and tries to open it again when it is closed.
+async fn keep_trail(audit: Trail) {
+    let mut ticks = tokio::time::interval(audit.tick_interval());
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let audit = audit.clone();
+        if let Err(error) = spawn_blocking(move || audit.tick()).await {
+            tracing::error!(%error, "the audit trail could not be kept");
+        }
+    }
+}
+
+/// Tells the watchdog that the daemon is alive: the runtime turns, connections are accepted, and a record could be
+/// written without waiting for long.
+async fn keep_alive(audit: Trail, pulse: Pulse) {
+    notify::watchdog(|| async {
+        if !pulse.feel().await {
+            return Err("an accept loop has ended");
+        }
+        let audit = audit.clone();
+        spawn_blocking(move || audit.wait_for_a_turn())
+            .await
+            .map_err(|_| "the audit trail does not answer")
+    })
+    .await;
+}
+
+fn summary(tokens: &[TokenHandle]) -> String {
+    let ready = tokens
+        .iter()
+        .filter(|token| token.status().state == TokenState::Ready)
+        .count();
+    format!("{ready} of {} tokens ready", tokens.len())
+}
+
+fn ended_early() -> AppError {
+    AppError::Listen(ListenError::Io {
+        place: "all".to_owned(),
+        action: "accept",
+        source: io::Error::other("the accept loops have ended"),
+    })
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+enum Heard {
+    Reload,
+    Stop(&'static str),
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> Heard {
+        tokio::select! {
+            _ = self.terminate.recv() => Heard::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Heard::Stop("SIGINT"),
+            _ = self.hangup.recv() => Heard::Reload,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `chanceryd run`: the process around [`crate::app`].
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use super::{EX_CONFIG, fail, with_causes};
+use crate::config::{Config, module_environment};
+use crate::listen::Activated;
+use crate::{app, hardening, logging};
+
+/// How long tasks that are still there after the drain may take to notice that they are cancelled.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Serves until told to stop.
+#[must_use]
+pub fn run(file: &Path) -> ExitCode {
+    let config = match Config::load(file) {
+        Ok(config) => config,
+        Err(error) => return fail(EX_CONFIG, error),
+    };
+    if let Err(error) = enter_module_environment(&module_environment(&config.modules)) {
+        return fail(
+            1,
+            format_args!("the environment for the modules cannot be set: {error}"),
+        );
+    }
+    let level = match logging::start(config.log) {
+        Ok(level) => level,
+        Err(error) => {
+            return fail(
+                1,
+                format_args!("the journal cannot be reached: {error}; set log.format = \"text\""),
+            );
+        }
+    };
+    if let Err(error) = hardening::apply() {
+        return fail(1, format_args!("core dumps cannot be switched off: {error}"));
+    }
+    let activated = Activated::from_environment();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(1, format_args!("the runtime cannot be started: {error}")),
+    };
+    let served = runtime.block_on(app::serve(config, file, level, activated));
+    // Drops what the drain's deadline left; each such request still records in the audit trail that it was abandoned.
+    runtime.shutdown_timeout(LAST_WORDS);
+    match served {
+        Ok(audit) => {
+            if let Err(error) = audit.note("stopped", "") {
+                tracing::error!(%error, "the end could not be recorded");
+            }
+            audit.flush();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            let error = with_causes(&error);
+            tracing::error!(error, "cannot go on");
+            fail(1, error)
+        }
+    }
+}
+
+/// Modules read their environment with `getenv`, from any of their threads; the only safe time to set it is before the
+/// process begins. So it begins again, once, with the same process id and descriptors, if anything is not as it should be.
+fn enter_module_environment(wanted: &BTreeMap<&str, &str>) -> io::Result<()> {
+    let is_set = |(name, value): (&&str, &&str)| std::env::var_os(name).is_some_and(|set| set == **value);
+    if wanted.iter().all(is_set) {
+        return Ok(());
+    }
+    let mut arguments = std::env::args_os();
+    let mut command = Command::new(std::env::current_exe()?);
+    if let Some(name) = arguments.next() {
+        command.arg0(name);
+    }
+    // Returns only if it fails.
+    Err(command.args(arguments).envs(wanted).exec())
+}
