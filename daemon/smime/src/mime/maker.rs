@@ -18,7 +18,8 @@ use leaf::Leaf;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EightBit {
     /// For signing: text becomes quoted-printable, everything else base64, so that no relay has a reason to change it.
-    /// What is 7-bit but might be changed (long lines, white space at the end of a line, `From `) is encoded as well.
+    /// What is 7-bit but might be changed (long lines, white space at the end of a line, `From `) is encoded as well, as far
+    /// as the look-ahead shows it.
     Encode,
     /// For encrypting: it stays.
     Keep,

@@ -152,6 +152,7 @@ fn decode_rest(text: &[u8], out: &mut Vec<u8>) -> Result<(), MimeError> {
     let damaged = |_| MimeError::Base64 {
         detail: "a character that is not base64",
     };
+    out.reserve(text.len());
     STANDARD_NO_PAD.decode_append(whole, out).map_err(damaged)?;
     // `A` stands for six zero bits: it completes the group, and the bytes that it adds are taken away again.
     let (completed, surplus) = match *rest {
