@@ -107,6 +107,14 @@ fn policy_and_audit_see_neither_grpc_nor_tokens() {
 }
 
 #[test]
+fn operations_do_not_know_how_they_were_called() {
+    assert_free_of_words(
+        &chanceryd_room("ops"),
+        &["tonic", "crate::grpc", "crate::listen", "crate::app"],
+    );
+}
+
+#[test]
 fn main_only_parses_builds_runs_and_exits() {
     let main = fs::read_to_string(root().join("daemon/chanceryd/src/main.rs")).unwrap();
     assert!(

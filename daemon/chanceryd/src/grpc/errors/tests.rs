@@ -1,3 +1,5 @@
+//! Every error that the table maps, and what must not show in the answer.
+
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 use std::path::{Path, PathBuf};
 
