@@ -179,7 +179,9 @@ impl Certificate {
     #[must_use]
     pub fn allows_encryption(&self) -> bool {
         match self.public_key_algorithm() {
-            Some(PublicKeyAlgorithm::Rsa { .. }) => self.inner.extensions.allows_key_encipherment(),
+            Some(PublicKeyAlgorithm::Rsa { .. }) => {
+                !self.inner.pss_only && self.inner.extensions.allows_key_encipherment()
+            }
             Some(
                 PublicKeyAlgorithm::P256
                 | PublicKeyAlgorithm::P384
@@ -243,6 +245,8 @@ struct Inner {
     spki: Range<usize>,
     key_bits: Range<usize>,
     key_algorithm: Option<PublicKeyAlgorithm>,
+    /// An RSA key that must not be used for anything but PSS signatures.
+    pss_only: bool,
     not_before: SystemTime,
     not_after: SystemTime,
     extensions: Extensions,

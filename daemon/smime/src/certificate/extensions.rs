@@ -30,7 +30,7 @@ struct Usage {
 }
 
 impl Extensions {
-    /// Reads the Extensions, DER, without the explicit tag [3] around them.
+    /// Reads the Extensions, DER, without the explicit tag around them.
     pub(super) fn read(der: &[u8]) -> Self {
         let mut found = Self::default();
         // What was read before the fault counts; after it there is nothing to go by.

@@ -56,6 +56,7 @@ pub(super) fn certificate(der: &[u8]) -> Result<Inner, CertificateError> {
             &name::email_addresses(octets(der, &subject.whole)),
         ),
         key_algorithm: public_key::algorithm(key_identifier.any, key_bits_octets),
+        pss_only: public_key::is_pss_only(key_identifier.any),
         serial: serial.value,
         issuer: issuer.whole,
         subject: subject.whole,

@@ -10,6 +10,13 @@ use spki::AlgorithmIdentifierRef;
 
 use crate::algorithm::PublicKeyAlgorithm;
 
+/// Whether the key is restricted to PSS signatures by its identifier (RFC 4055, section 1.2), whatever keyUsage says.
+pub(super) fn is_pss_only(identifier: AnyRef<'_>) -> bool {
+    identifier
+        .decode_as::<AlgorithmIdentifierRef<'_>>()
+        .is_ok_and(|identifier| identifier.oid == rfc5912::ID_RSASSA_PSS)
+}
+
 pub(super) fn algorithm(identifier: AnyRef<'_>, key_bits: &[u8]) -> Option<PublicKeyAlgorithm> {
     let identifier: AlgorithmIdentifierRef<'_> = identifier.decode_as().ok()?;
     match identifier.oid {

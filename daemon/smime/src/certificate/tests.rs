@@ -61,6 +61,7 @@ fn the_kind_of_key_is_found() {
         (fixture!("p521"), Key::P521),
         (fixture!("x25519"), Key::X25519),
         (fixture!("ed25519"), Key::Ed25519),
+        (fixture!("rsa-pss"), Key::Rsa { bits: 2048 }),
     ] {
         assert_eq!(certificate.public_key_algorithm(), Some(expected));
     }
@@ -75,6 +76,7 @@ fn usages_follow_key_usage_and_kind_of_key() {
         (fixture!("p256"), false, true, true),
         (fixture!("x25519"), false, true, false),
         (fixture!("ed25519"), true, false, true),
+        (fixture!("rsa-pss"), true, false, true),
     ] {
         assert_eq!(certificate.allows_signing(), sign, "{certificate}");
         assert_eq!(certificate.allows_encryption(), encrypt, "{certificate}");
