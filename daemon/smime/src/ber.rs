@@ -14,6 +14,7 @@
 //! ```
 
 mod definite;
+pub(crate) mod element;
 pub(crate) mod encode;
 mod grammar;
 mod head;
@@ -22,6 +23,7 @@ mod writer;
 
 pub use definite::to_definite;
 pub use grammar::Field;
+pub(crate) use grammar::ID_SIGNED_DATA;
 pub use reader::{CmsReader, CmsVisitor};
 pub use writer::CmsWriter;
 

@@ -132,16 +132,13 @@ fn signed(form: Form, content: Option<&[u8]>) -> Vec<u8> {
     wrap(
         form,
         0x30,
-        &[
-            oid(grammar::ID_SIGNED_DATA),
-            wrap(form, 0xa0, &[wrap(form, 0x30, &body)]),
-        ],
+        &[oid(ID_SIGNED_DATA), wrap(form, 0xa0, &[wrap(form, 0x30, &body)])],
     )
 }
 
 fn signed_record(content: Option<&[u8]>) -> Record {
     Record {
-        content_type: Some(grammar::ID_SIGNED_DATA),
+        content_type: Some(ID_SIGNED_DATA),
         elements: vec![
             (Field::Version, vec![2, 1, 1]),
             (Field::DigestAlgorithms, vec![0x31, 0]),
@@ -295,11 +292,7 @@ fn multi_byte_tags_are_refused() {
         read(&[0x3f, 0x81, 0x01, 0x00]),
         Err(BerError::MultiByteTag { offset: 0 })
     );
-    let inside = wrap(
-        Form::Indefinite,
-        0x30,
-        &[oid(grammar::ID_SIGNED_DATA), vec![0xbf, 0x20, 0x80]],
-    );
+    let inside = wrap(Form::Indefinite, 0x30, &[oid(ID_SIGNED_DATA), vec![0xbf, 0x20, 0x80]]);
     assert_eq!(read(&inside), Err(BerError::MultiByteTag { offset: 13 }));
 }
 
@@ -338,7 +331,7 @@ fn an_end_of_contents_in_a_definite_element_is_refused() {
 
 #[test]
 fn elements_out_of_order_or_missing_are_refused() {
-    let wrong = tlv(0x30, &[oid(grammar::ID_SIGNED_DATA), tlv(0x31, &[])].concat());
+    let wrong = tlv(0x30, &[oid(ID_SIGNED_DATA), tlv(0x31, &[])].concat());
     assert!(matches!(
         read(&wrong),
         Err(BerError::Unexpected {
@@ -348,7 +341,7 @@ fn elements_out_of_order_or_missing_are_refused() {
         })
     ));
     let body = tlv(0x30, &tlv(0x02, &[1]));
-    let short = tlv(0x30, &[oid(grammar::ID_SIGNED_DATA), tlv(0xa0, &body)].concat());
+    let short = tlv(0x30, &[oid(ID_SIGNED_DATA), tlv(0xa0, &body)].concat());
     assert!(matches!(
         read(&short),
         Err(BerError::Incomplete {
@@ -433,7 +426,7 @@ fn a_malformed_certificate_is_handed_on_as_received() {
     ];
     let bytes = tlv(
         0x30,
-        &[oid(grammar::ID_SIGNED_DATA), tlv(0xa0, &tlv(0x30, &parts.concat()))].concat(),
+        &[oid(ID_SIGNED_DATA), tlv(0xa0, &tlv(0x30, &parts.concat()))].concat(),
     );
     assert!(
         read(&bytes)
