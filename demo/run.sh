@@ -30,7 +30,7 @@ say() { printf '\n\e[1m%s\e[0m\n' "$*"; }
 shown() { printf '  $ %s\n' "$*"; }
 run() {
     shown "$*"
-    "$@"
+    "$@" 2>&1 | indented
 }
 indented() { sed 's/^/    /'; }
 quietly() { "$@" >quietly.log 2>&1 || { cat quietly.log >&2; return 1; }; }
@@ -94,9 +94,8 @@ on_token 04 bob-encrypt bob keyEncipherment
 quietly openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out carol.key
 quietly openssl pkey -in carol.key -pubout -out carol.pub
 issue carol carol digitalSignature,keyEncipherment
-for certificate in ./*-*.pem carol.pem; do
-    openssl x509 -in "$certificate" -noout -subject -ext keyUsage | tr -s '\n ' ' ' | indented
-    echo
+for certificate in *-*.pem carol.pem; do
+    echo "    $certificate: $(openssl x509 -in "$certificate" -noout -ext keyUsage | tail -n 1 | xargs)"
 done
 
 # ---------------------------------------------------------------------------------------------------------------------------
@@ -147,7 +146,7 @@ for _ in {1..100}; do
     kill -0 "$daemon"
     sleep 0.1
 done
-run chancery identities | indented
+run chancery identities
 
 # ---------------------------------------------------------------------------------------------------------------------------
 say "4. Alice signs, and encrypts to Bob and Carol"
@@ -187,7 +186,7 @@ chancery verify <opened.eml | indented
 say "6. Carol opens the same message with OpenSSL"
 
 run openssl cms -decrypt -in sealed.eml -recip carol.pem -inkey carol.key -out opened-by-openssl.eml
-run openssl cms -verify -in opened-by-openssl.eml -CAfile ca.pem -out letter-by-openssl.txt 2>&1 | indented
+run openssl cms -verify -in opened-by-openssl.eml -CAfile ca.pem -out letter-by-openssl.txt
 indented <letter-by-openssl.txt
 
 # ---------------------------------------------------------------------------------------------------------------------------
@@ -204,7 +203,7 @@ chancery decrypt <answer-sealed.eml | tee answer-opened.eml | chancery verify | 
 say "8. What the audit trail says: every use of a key, before and after"
 
 indented <audit.jsonl | cut -c 1-180
-run chanceryd verify-audit audit.jsonl | indented
+run chanceryd verify-audit audit.jsonl
 
 # ---------------------------------------------------------------------------------------------------------------------------
 cmp <(openssl cms -verify -in opened.eml -CAfile ca.pem 2>/dev/null) letter-by-openssl.txt

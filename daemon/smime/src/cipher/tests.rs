@@ -1,3 +1,5 @@
+//! The ciphers against published vectors, in pieces of every size.
+
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

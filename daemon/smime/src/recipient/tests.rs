@@ -1,3 +1,5 @@
+//! Key management: wrapping, derivation, OAEP parameters, identifiers, and what is refused.
+
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

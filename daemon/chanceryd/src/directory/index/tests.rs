@@ -1,3 +1,5 @@
+//! Which keys, roles and certificates make which identities.
+
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 use std::time::{Duration, UNIX_EPOCH};
 

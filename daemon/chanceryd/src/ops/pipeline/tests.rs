@@ -1,3 +1,5 @@
+//! What passes between a caller and an operation: in order, bounded, and no further than the caller listens.
+
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 use super::*;
 
