@@ -142,3 +142,6 @@ impl Verifying {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;
