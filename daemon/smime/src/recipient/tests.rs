@@ -266,7 +266,17 @@ fn a_candidate_matches_only_certificates_with_a_key_that_fits() {
     let read = RecipientInfos::read(&tlv(0x31, &made.der), &Limits::default()).unwrap();
     assert_eq!((read.candidates.len(), read.count), (1, 1));
     assert!(read.candidates[0].matches(&fixture!("p256")));
-    assert!(!read.candidates[0].matches(&fixture!("p384")));
+    // The same key agreement, under the names of certificates whose keys cannot take part in it.
+    for (other, certificate) in [("P-384", fixture!("p384")), ("RSA", fixture!("rsa-alice"))] {
+        let identifier =
+            RecipientIdentifier::read(AnyRef::from_der(&issuer_and_serial(&certificate)).unwrap()).unwrap();
+        let renamed = Candidate {
+            identifier,
+            ..read.candidates[0].clone()
+        };
+        assert!(renamed.identifier.matches(&certificate));
+        assert!(!renamed.matches(&certificate), "{other}");
+    }
 }
 
 #[test]
