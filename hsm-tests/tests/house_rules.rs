@@ -139,6 +139,30 @@ fn every_source_file_says_what_lives_in_it() {
     }
 }
 
+#[test]
+fn the_tests_that_the_threat_model_names_exist() {
+    let model = fs::read_to_string(root().join("docs/threat-model.md")).unwrap();
+    let mut sources = String::new();
+    for tree in ["proto", "daemon", "client", "hsm-tests"] {
+        for file in rust_files(&root().join(tree)) {
+            sources.push_str(&fs::read_to_string(file).unwrap());
+        }
+    }
+    let rows = model.lines().filter(|line| line.starts_with("| "));
+    let cells = rows.filter_map(|row| row.trim_end_matches(" |").rsplit(" | ").next());
+    // Names in backquotes: every second piece.
+    let names: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(names.len() > 20, "the threat model names {} tests", names.len());
+    for name in names {
+        let exists = if name.contains('/') {
+            root().join(name).exists()
+        } else {
+            sources.contains(&format!("fn {name}()"))
+        };
+        assert!(exists, "docs/threat-model.md names {name}, which is nowhere");
+    }
+}
+
 /// The workspace's dependency graph, dev-dependencies left out, with every feature that the workspace turns on.
 struct Graph {
     /// Crate name to the names of what it depends on.
