@@ -149,6 +149,13 @@ impl Certificate {
         self.inner.key_algorithm
     }
 
+    /// Whether the key must not be used for anything but PSS signatures: its identifier is id-RSASSA-PSS (RFC 4055, section
+    /// 1.2).
+    #[must_use]
+    pub fn is_pss_only(&self) -> bool {
+        self.inner.pss_only
+    }
+
     /// The value of the subjectKeyIdentifier extension.
     #[must_use]
     pub fn subject_key_id(&self) -> Option<&[u8]> {

@@ -176,7 +176,7 @@ impl Certificate {
             return false;
         };
         match (scheme.algorithm, key) {
-            (SignatureAlgorithm::RsaPkcs1(hash), PublicKeyAlgorithm::Rsa { .. }) => {
+            (SignatureAlgorithm::RsaPkcs1(hash), PublicKeyAlgorithm::Rsa { .. }) if !self.is_pss_only() => {
                 self.verifies_rsa(pkcs1(hash), &message.digest(hash), signature)
             }
             (SignatureAlgorithm::RsaPss(hash), PublicKeyAlgorithm::Rsa { .. }) => {
@@ -273,3 +273,6 @@ fn pkcs1(hash: DigestAlgorithm) -> Pkcs1v15Sign {
 fn pss<D: Digest + FixedOutputReset>(salt_len: usize) -> Pss<D> {
     Pss::new_with_salt(salt_len)
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,12 +19,14 @@ use std::process::Command;
 
 use chancery_smime::algorithm::SignatureAlgorithm;
 use chancery_smime::report::{Check, SignedReport};
-use chancery_smime::sign::Form;
+use chancery_smime::sign::{Form, SignError, Signing};
 
 #[path = "support/signers.rs"]
 mod signers;
 
-use signers::{EVERY_ALGORITHM, SHA256, SHA512, certificate, options, path, sign, sign_as, signer, verify_in_pieces};
+use signers::{
+    Counter, EVERY_ALGORITHM, SHA256, SHA512, certificate, options, path, sign, sign_as, signer, verify_in_pieces,
+};
 
 const MESSAGE: &str = "From: Alice <alice@example.org>\r\nTo: bob@example.org\r\nSubject: Terms\r\n\
                        Content-Type: text/plain; charset=utf-8\r\n\r\nWe agree.\r\n\r\n-- \r\nAlice\r\n";
@@ -271,6 +273,22 @@ fn a_certificate_that_is_not_for_mail_is_reported() {
     assert!(signer.key_usage.is_failed());
     assert!(signer.extended_key_usage.is_failed());
     assert!(!report.valid());
+}
+
+#[test]
+fn a_key_that_is_for_pss_alone_signs_with_pss_and_with_nothing_else() {
+    let name = "../encrypt/rsa-pss";
+    // Without options OpenSSL 3.0 signs with PSS and writes down RSA v1.5, which it does not verify itself.
+    let (report, _) = verified(&openssl_sign(name, "", ENTITY.as_bytes()));
+    assert!(report.signers[0].signature.is_failed());
+    let (report, _) = verified(&openssl_sign(name, "-keyopt rsa_padding_mode:pss", ENTITY.as_bytes()));
+    assert_eq!(report.signers[0].signature, Check::Passed);
+    let algorithm = report.signers[0].signature_algorithm.unwrap();
+    assert!(matches!(algorithm, SignatureAlgorithm::RsaPss(_)));
+    let begin = |algorithm| Signing::begin(options(Form::Clear, &[(name, algorithm)]), &mut Counter(1)).map(drop);
+    assert!(begin(algorithm).is_ok());
+    let refused = begin(SignatureAlgorithm::RsaPkcs1(SHA256));
+    assert!(matches!(refused, Err(SignError::KeyDoesNotFit { .. })), "{refused:?}");
 }
 
 #[test]

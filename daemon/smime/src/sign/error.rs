@@ -87,16 +87,18 @@ fn check_signer(signer: &SignerOptions) -> Result<(), SignError> {
             certificate: certificate.to_string(),
         });
     }
-    let fits = matches!(
-        (algorithm, certificate.public_key_algorithm()),
-        (
-            SignatureAlgorithm::RsaPkcs1(_) | SignatureAlgorithm::RsaPss(_),
-            Some(PublicKeyAlgorithm::Rsa { .. })
-        ) | (
-            SignatureAlgorithm::Ecdsa(_),
-            Some(PublicKeyAlgorithm::P256 | PublicKeyAlgorithm::P384 | PublicKeyAlgorithm::P521)
-        ) | (SignatureAlgorithm::Ed25519, Some(PublicKeyAlgorithm::Ed25519))
-    );
+    let pss_only = matches!(algorithm, SignatureAlgorithm::RsaPkcs1(_)) && certificate.is_pss_only();
+    let fits = !pss_only
+        && matches!(
+            (algorithm, certificate.public_key_algorithm()),
+            (
+                SignatureAlgorithm::RsaPkcs1(_) | SignatureAlgorithm::RsaPss(_),
+                Some(PublicKeyAlgorithm::Rsa { .. })
+            ) | (
+                SignatureAlgorithm::Ecdsa(_),
+                Some(PublicKeyAlgorithm::P256 | PublicKeyAlgorithm::P384 | PublicKeyAlgorithm::P521)
+            ) | (SignatureAlgorithm::Ed25519, Some(PublicKeyAlgorithm::Ed25519))
+        );
     if fits {
         Ok(())
     } else {
