@@ -101,16 +101,13 @@ impl fmt::Display for Caller {
     }
 }
 
-/// Lower-case hexadecimal.
+/// Lower-case hexadecimal. Written into every audit record, hence without the formatting machinery.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
+    let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
     bytes
         .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 /// An addr-spec with its domain in lower case; the local part is left alone (RFC 5321, section 2.4).

@@ -110,13 +110,13 @@ pub struct Log {
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// To the journal if standard error goes there, otherwise as text.
+    /// As text on standard error, with priorities in place of times if the journal reads it.
     Auto,
     /// Text on standard error.
     Text,
     /// One JSON object a line on standard error.
     Json,
-    /// To journald, with fields.
+    /// To journald itself, with a journal field for each field.
     Journald,
 }
 

@@ -1,4 +1,4 @@
-//! The log: to the journal with fields, or to standard error as text or JSON. What happened to keys is not here but in the
+//! The log: as text or JSON on standard error, or to journald with a journal field for each field. What happened to keys is not here but in the
 //! audit trail; no secret is in either.
 
 use std::io;
@@ -6,7 +6,10 @@ use std::io;
 use tracing::Level;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
@@ -36,7 +39,11 @@ pub fn start(log: Log) -> io::Result<LevelHandle> {
     let (filter, handle) = reload::Layer::new(targets(log.level));
     let output: Box<dyn Layer<_> + Send + Sync> = match log.format {
         LogFormat::Journald => journald()?,
-        LogFormat::Auto if stderr_is_the_journal() => journald()?,
+        LogFormat::Auto if stderr_is_the_journal() => fmt::layer()
+            .event_format(ForTheJournal)
+            .with_ansi(false)
+            .with_writer(io::stderr)
+            .boxed(),
         LogFormat::Auto | LogFormat::Text => fmt::layer().with_ansi(false).with_writer(io::stderr).boxed(),
         LogFormat::Json => fmt::layer().json().with_writer(io::stderr).boxed(),
     };
@@ -47,13 +54,43 @@ pub fn start(log: Log) -> io::Result<LevelHandle> {
 
 fn journald<S>() -> io::Result<Box<dyn Layer<S> + Send + Sync>>
 where
-    S: tracing::Subscriber + for<'span> tracing_subscriber::registry::LookupSpan<'span>,
+    S: tracing::Subscriber + for<'span> LookupSpan<'span>,
 {
     let layer = tracing_journald::layer()?;
     Ok(layer
         .with_syslog_identifier("chanceryd".to_owned())
         .with_field_prefix(Some("CHANCERY".to_owned()))
         .boxed())
+}
+
+/// A line as the journal wants it from standard error: the priority in front, no time of its own, and all fields in the
+/// text, so that plain `journalctl` shows which token or file it is about.
+struct ForTheJournal;
+
+impl<S, N> FormatEvent<S, N> for ForTheJournal
+where
+    S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+    N: for<'writer> FormatFields<'writer> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> std::fmt::Result {
+        let priority = match *event.metadata().level() {
+            Level::ERROR => 3,
+            Level::WARN => 4,
+            Level::INFO => 6,
+            Level::DEBUG | Level::TRACE => 7,
+        };
+        write!(writer, "<{priority}>")?;
+        fmt::format()
+            .without_time()
+            .with_level(false)
+            .with_ansi(false)
+            .format_event(context, writer, event)
+    }
 }
 
 fn targets(level: Level) -> Targets {

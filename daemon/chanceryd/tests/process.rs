@@ -251,6 +251,23 @@ async fn two_daemons_do_not_fight_over_a_socket_or_a_trail() {
     assert_eq!(list_tokens(&scene).await, Err(Code::PermissionDenied));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_the_journal_reads_begin_with_their_priority() {
+    use std::os::unix::fs::MetadataExt as _;
+    let scene = Scene::new("");
+    let log = fs::File::create(scene.directory().join("journal")).unwrap();
+    let metadata = log.metadata().unwrap();
+    let stream = format!("{}:{}", metadata.dev(), metadata.ino());
+    let _daemon = Daemon::start_with(&scene, |command| command.env("JOURNAL_STREAM", stream).stderr(log));
+    let lines = fs::read_to_string(scene.directory().join("journal")).unwrap();
+    assert!(
+        lines
+            .lines()
+            .any(|line| line.starts_with("<6>chanceryd::app: serving addresses=")),
+        "{lines}"
+    );
+}
+
 #[test]
 fn it_does_not_start_on_a_configuration_that_others_can_write() {
     let scene = Scene::new("");
