@@ -192,8 +192,9 @@ impl Trail {
     /// # Errors
     /// The trail stays, or becomes, closed.
     pub fn reopen(&self) -> Result<(), AuditError> {
-        let result = self.writer().reopen();
-        self.publish(&result);
+        let mut writer = self.writer();
+        let result = writer.reopen();
+        self.publish(&writer);
         result
     }
 
@@ -225,8 +226,9 @@ impl Trail {
         if let Some(file) = file
             && let Err(error) = file.sync_data()
         {
-            let result: Result<(), _> = Err(self.writer().close("flush to the disk", &error));
-            self.publish(&result);
+            let mut writer = self.writer();
+            writer.close("flush to the disk", &error);
+            self.publish(&writer);
         }
     }
 
@@ -242,14 +244,16 @@ impl Trail {
     }
 
     fn append(&self, body: &Body<'_>) -> Result<u64, AuditError> {
-        let result = match self.0.sync {
-            Sync::Always => blocking(|| self.writer().append(body)),
-            Sync::Interval(_) | Sync::Never => self.writer().append(body),
+        let append = || {
+            let mut writer = self.writer();
+            let result = writer.append(body);
+            self.publish(&writer);
+            result
         };
-        if !matches!(result, Err(AuditError::TooLong { .. })) {
-            self.publish(&result);
+        match self.0.sync {
+            Sync::Always => blocking(append),
+            Sync::Interval(_) | Sync::Never => append(),
         }
-        result
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
@@ -257,11 +261,15 @@ impl Trail {
         self.0.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn publish<T>(&self, result: &Result<T, AuditError>) {
-        let now = result.is_ok();
+    /// Under the writer's lock, so that the last to tell is the last to have changed it.
+    fn publish(&self, writer: &Writer) {
+        let now = writer.closed().is_none();
         let changed = self.0.open.send_if_modified(|open| std::mem::replace(open, now) != now);
-        if let (true, Err(error)) = (changed, result) {
-            tracing::error!(%error, "the audit trail is closed; every operation is refused until it can be written again");
+        if let (true, Some(reason)) = (changed, writer.closed()) {
+            tracing::error!(
+                reason,
+                "the audit trail is closed; every operation is refused until it can be written again"
+            );
         }
     }
 }

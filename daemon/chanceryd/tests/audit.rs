@@ -23,6 +23,10 @@ struct Scene {
 }
 
 fn scene() -> Scene {
+    scene_of("alice")
+}
+
+fn scene_of(user: &str) -> Scene {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("audit.jsonl");
     let trail = Trail::open(&file, Sync::Never).unwrap();
@@ -30,7 +34,7 @@ fn scene() -> Scene {
         uid: 1000,
         gid: 1000,
         pid: None,
-        user: Some("alice".to_owned()),
+        user: Some(user.to_owned()),
         groups: Vec::new(),
     };
     let event = |request_id| Event {
@@ -44,7 +48,7 @@ fn scene() -> Scene {
         token: Some("card"),
         detail: Detail::default(),
     };
-    trail.note("started", "").unwrap();
+    trail.note("started", user).unwrap();
     for request in ["r1", "r2", "r3", "r4"] {
         trail.intent(&event(request)).unwrap().outcome(Outcome::Done).unwrap();
     }
@@ -201,7 +205,7 @@ fn a_line_that_is_no_record_is_found_wherever_it_is() {
 #[test]
 fn a_record_forged_with_a_hash_of_its_own_does_not_fit_the_next_one() {
     // The forger runs a trail of his own and takes a record with the right number out of it.
-    let (scene, other) = (scene(), scene());
+    let (scene, other) = (scene(), scene_of("mallory"));
     for index in 0..scene.lines.len() - 1 {
         let report = scene.after(|lines| lines[index].clone_from(&other.lines[index]));
         assert!(!report.findings.is_empty(), "record {}", index + 1);

@@ -110,6 +110,11 @@ impl Writer {
         AuditError::Closed { reason }
     }
 
+    /// Why no record is taken, if none is.
+    pub(super) fn closed(&self) -> Option<&str> {
+        self.closed.as_deref()
+    }
+
     /// The file, if records were written to it since the last call.
     pub(super) fn take_unsynced(&mut self) -> Option<Arc<File>> {
         std::mem::take(&mut self.unsynced).then(|| Arc::clone(&self.file))
