@@ -25,7 +25,8 @@ use chancery_smime::sign::{Form, SignError, Signing};
 mod signers;
 
 use signers::{
-    Counter, EVERY_ALGORITHM, SHA256, SHA512, certificate, options, path, sign, sign_as, signer, verify_in_pieces,
+    Counter, EVERY_ALGORITHM, SHA256, SHA512, certificate, options, path, sign, sign_as, sign_with, signer,
+    verify_in_pieces,
 };
 
 const MESSAGE: &str = "From: Alice <alice@example.org>\r\nTo: bob@example.org\r\nSubject: Terms\r\n\
@@ -101,6 +102,39 @@ fn openssl_verifies_what_we_sign_with_every_algorithm_in_both_forms() {
             assert!(content.contains("We agree."));
         }
     }
+}
+
+/// OpenSSL 3.0 does not do Ed25519 in CMS, but it can check the signature over the attributes.
+#[test]
+fn openssl_verifies_an_ed25519_signature_over_the_attributes() {
+    let mut signing = Signing::begin(
+        options(Form::Clear, &[("ed25519", SignatureAlgorithm::Ed25519)]),
+        &mut Counter(1),
+    )
+    .unwrap();
+    let mut out = Vec::new();
+    signing.push(MESSAGE.as_bytes(), &mut out).unwrap();
+    let (awaiting, wanted) = signing.end(&mut out).unwrap();
+    let signature = sign_with("ed25519", &wanted[0]);
+    let directory = tempfile::tempdir().unwrap();
+    let (octets, sigfile) = (directory.path().join("octets"), directory.path().join("signature"));
+    std::fs::write(&octets, &wanted[0].bytes).unwrap();
+    std::fs::write(&sigfile, &signature).unwrap();
+    let output = Command::new("openssl")
+        .args([
+            "pkeyutl",
+            "-verify",
+            "-rawin",
+            "-certin",
+            "-inkey",
+            &path("ed25519.pem"),
+        ])
+        .args([Path::new("-in"), &octets, Path::new("-sigfile"), &sigfile])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    awaiting.finish(vec![signature], &mut out).unwrap();
+    assert!(verified(&out).0.valid());
 }
 
 #[test]
