@@ -147,6 +147,7 @@ impl Signing {
             .map(|(signer, bytes)| ToBeSigned {
                 algorithm: signer.algorithm(),
                 bytes: bytes.clone(),
+                content_digest: of(&digests, signer.algorithm().digest()),
             })
             .collect();
         let awaiting = AwaitingSignatures {
@@ -187,6 +188,12 @@ fn digest_algorithms(signers: &[SignerOptions]) -> Vec<DigestAlgorithm> {
     digests
 }
 
+/// The digest of this kind.
+fn of(digests: &[(DigestAlgorithm, Vec<u8>)], algorithm: DigestAlgorithm) -> Vec<u8> {
+    let found = digests.iter().find(|(of, _)| *of == algorithm);
+    found.map(|(_, digest)| digest.clone()).unwrap_or_default()
+}
+
 /// What one private key has to sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToBeSigned {
@@ -194,6 +201,8 @@ pub struct ToBeSigned {
     pub algorithm: SignatureAlgorithm,
     /// The DER of the signed attributes, a SET.
     pub bytes: Vec<u8>,
+    /// The digest of the content, which is among the attributes: what a record of the signature should name.
+    pub content_digest: Vec<u8>,
 }
 
 impl ToBeSigned {
