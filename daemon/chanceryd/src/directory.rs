@@ -15,6 +15,8 @@ mod identity;
 mod index;
 mod issuers;
 mod key;
+#[cfg(test)]
+pub(crate) mod test_certificates;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -125,6 +127,20 @@ impl Directory {
     pub fn is_ready(&self, replica: &Replica) -> bool {
         self.token_of(replica)
             .is_some_and(|token| token.status().state == TokenState::Ready)
+    }
+
+    /// A directory without tokens that holds `index` for good.
+    #[cfg(test)]
+    pub(crate) fn fixed(index: Index) -> Self {
+        let directory = Self::new(Vec::new(), &[]);
+        let fixed = Snapshot {
+            versions: Vec::new(),
+            catalogues: Vec::new(),
+            certificates: directory.configured(),
+            index: Arc::new(index),
+        };
+        *directory.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fixed);
+        directory
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {

@@ -4,32 +4,37 @@
 //! Errors become statuses in one place, [`errors`]. The caller, the request id, the time and the deadline of a call are
 //! found in one place, [`call`].
 
+mod answer;
 mod call;
-#[allow(dead_code, reason = "MailService needs the rest of it")]
 mod convert;
 mod errors;
 mod identity;
 mod key;
+mod mail;
+mod report;
 mod token;
 
 use std::sync::Arc;
 
 use chancery_proto::v1::identity_service_server::IdentityServiceServer;
 use chancery_proto::v1::key_service_server::KeyServiceServer;
+use chancery_proto::v1::mail_service_server::MailServiceServer;
 use chancery_proto::v1::token_service_server::TokenServiceServer;
 use tonic::service::Routes;
 
 use crate::ops::Context;
 
-/// The services of `chancery.v1` over one context.
+/// The four services of `chancery.v1` over one context.
 #[must_use]
 pub fn services(context: Arc<Context>) -> Routes {
     let limit = context.settings.request_bytes;
     let key = KeyServiceServer::new(key::Keys::new(Arc::clone(&context)));
+    let mail = MailServiceServer::new(mail::Mail::new(Arc::clone(&context)));
     let identity = IdentityServiceServer::new(identity::Identities::new(Arc::clone(&context)));
     let token = TokenServiceServer::new(token::Tokens::new(context));
     Routes::default()
         .add_service(key.max_decoding_message_size(limit))
+        .add_service(mail.max_decoding_message_size(limit))
         .add_service(identity.max_decoding_message_size(limit))
         .add_service(token.max_decoding_message_size(limit))
 }

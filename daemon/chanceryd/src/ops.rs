@@ -20,14 +20,23 @@ pub mod identities;
 mod invalid;
 mod kdf;
 pub mod keys;
+pub mod mail_decrypt;
+pub mod mail_encrypt;
+pub mod mail_sign;
+pub mod mail_verify;
 mod page;
-#[allow(dead_code, reason = "the streams of MailService go through it")]
 mod pipeline;
 mod point;
 mod private_key;
+mod random;
 mod rejection;
+mod sender;
 pub mod sign;
+mod smime_error;
 pub mod tokens;
+
+#[cfg(test)]
+mod tests;
 
 pub use context::{Call, Context, Settings};
 pub use error::OpError;

@@ -83,6 +83,12 @@ impl Index {
             .map(|(address, _)| address.as_str())
     }
 
+    /// How many certificates it holds.
+    #[must_use]
+    pub fn certificates(&self) -> usize {
+        self.parsed.len()
+    }
+
     /// Every key that decrypts, with each of its certificates: what the recipients of a message are compared with.
     pub fn decryption(&self) -> impl Iterator<Item = (&Arc<Key>, &Certificate)> {
         self.keys

@@ -112,10 +112,10 @@ pub enum Invalid {
         limit: usize,
     },
     /// A recipient's certificate cannot be read or cannot be encrypted to.
-    #[error("recipient certificate {position} cannot be used: {why}")]
+    #[error("recipient certificate {which} cannot be used: {why}")]
     RecipientCertificate {
-        /// Its place in the request, the first being 1.
-        position: usize,
+        /// Its place in the request, the first being 1, or its subject and serial number.
+        which: String,
         /// What is wrong with it.
         why: String,
     },

@@ -7,9 +7,7 @@ use chancery_token::{KeyAlgorithm, Roles as TokenRoles};
 
 use super::*;
 use crate::directory::Roles;
-
-mod certificates;
-use certificates::{Made, P256, RSA_ENCIPHER, SIGN};
+use crate::directory::test_certificates::{self as certificates, Made, P256, RSA_ENCIPHER, SIGN};
 
 /// 2030-01-01, well inside every certificate made here unless it says otherwise.
 fn now() -> SystemTime {

@@ -291,7 +291,7 @@ fn invalid() -> Vec<Invalid> {
         Invalid::NoRecipients,
         Invalid::TooManyRecipients { found, limit: 1 },
         Invalid::RecipientCertificate {
-            position: 1,
+            which: "1".into(),
             why: "x".into(),
         },
     ]

@@ -1,13 +1,14 @@
 //! Certificates for the tests, put together byte by byte. Nobody checks their signatures.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 /// keyUsage digitalSignature.
-pub(super) const SIGN: u8 = 0x80;
+pub(crate) const SIGN: u8 = 0x80;
 /// keyUsage keyEncipherment.
-pub(super) const RSA_ENCIPHER: u8 = 0x20;
+pub(crate) const RSA_ENCIPHER: u8 = 0x20;
 /// keyUsage keyCertSign.
 const CERT_SIGN: u8 = 0x04;
 /// id-ecPublicKey with P-256.
-pub(super) const P256: &[u8] = &[
+pub(crate) const P256: &[u8] = &[
     0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07,
 ];
 /// rsaEncryption with NULL.
@@ -20,7 +21,7 @@ const SIGNATURE: &[u8] = &[
 ];
 
 /// A certificate in the making.
-pub(super) struct Made {
+pub(crate) struct Made {
     key: u8,
     algorithm: &'static [u8],
     issuer: String,
@@ -32,7 +33,7 @@ pub(super) struct Made {
 }
 
 impl Made {
-    pub(super) fn new(key: u8, address: &str) -> Self {
+    pub(crate) fn new(key: u8, address: &str) -> Self {
         Self {
             key,
             algorithm: RSA,
@@ -48,38 +49,38 @@ impl Made {
         }
     }
 
-    pub(super) fn usage(mut self, usage: u8) -> Self {
+    pub(crate) fn usage(mut self, usage: u8) -> Self {
         self.usage = usage;
         self
     }
 
-    pub(super) fn also(mut self, address: &str) -> Self {
+    pub(crate) fn also(mut self, address: &str) -> Self {
         self.addresses.push(address.to_owned());
         self
     }
 
-    pub(super) fn algorithm(mut self, algorithm: &'static [u8]) -> Self {
+    pub(crate) fn algorithm(mut self, algorithm: &'static [u8]) -> Self {
         self.algorithm = algorithm;
         self
     }
 
-    pub(super) fn issuer(mut self, issuer: &str) -> Self {
+    pub(crate) fn issuer(mut self, issuer: &str) -> Self {
         self.issuer = issuer.to_owned();
         self
     }
 
-    pub(super) fn authority(mut self, issuer: &str, subject: &str) -> Self {
+    pub(crate) fn authority(mut self, issuer: &str, subject: &str) -> Self {
         self.authority = true;
         self.subject = subject.to_owned();
         self.usage(CERT_SIGN).issuer(issuer)
     }
 
-    pub(super) fn validity(mut self, from: &'static str, to: &'static str) -> Self {
+    pub(crate) fn validity(mut self, from: &'static str, to: &'static str) -> Self {
         self.validity = (from, to);
         self
     }
 
-    pub(super) fn der(&self) -> Vec<u8> {
+    pub(crate) fn der(&self) -> Vec<u8> {
         let mut extensions = extension(&[0x55, 0x1d, 0x0f], &tlv(0x03, &[&[0], &[self.usage]]));
         if !self.addresses.is_empty() {
             let names: Vec<_> = self
@@ -114,7 +115,7 @@ impl Made {
 }
 
 /// The SubjectPublicKeyInfo of key `n`.
-pub(super) fn spki(n: u8) -> Vec<u8> {
+pub(crate) fn spki(n: u8) -> Vec<u8> {
     key_info(RSA, n)
 }
 
