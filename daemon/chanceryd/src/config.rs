@@ -131,6 +131,8 @@ pub struct Limits {
     pub metadata_bytes: u32,
     /// Connections at once, over all listeners.
     pub connections: usize,
+    /// Connections at once of one user, or of one client certificate's key.
+    pub connections_per_caller: usize,
     /// Requests at once on one connection.
     pub concurrent_streams: u32,
     /// How long a TLS handshake may take.

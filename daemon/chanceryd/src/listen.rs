@@ -10,6 +10,7 @@
 mod accept;
 mod activation;
 mod connection;
+mod share;
 mod tls;
 mod unix;
 

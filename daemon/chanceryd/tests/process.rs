@@ -268,6 +268,23 @@ async fn lines_that_the_journal_reads_begin_with_their_priority() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn one_caller_does_not_get_more_connections_than_its_share() {
+    let scene = Scene::new("[limits]\nconnections_per_caller = 1\n");
+    let _daemon = Daemon::start(&scene);
+    let mut first = HealthClient::new(scene.connect().await.unwrap());
+    first.check(HealthCheckRequest::default()).await.unwrap();
+    let second = async {
+        HealthClient::new(scene.connect().await.ok()?)
+            .check(HealthCheckRequest::default())
+            .await
+            .ok()
+    };
+    assert!(second.await.is_none());
+    first.check(HealthCheckRequest::default()).await.unwrap();
+    assert!(scene.log().contains("connections_per_caller"), "{}", scene.log());
+}
+
 #[test]
 fn it_does_not_start_on_a_configuration_that_others_can_write() {
     let scene = Scene::new("");

@@ -169,6 +169,12 @@ impl Found {
             request_bytes: self.number("limits.request_bytes", raw.request_bytes, 4 * MIB, 2 * MIB..=64 * MIB),
             metadata_bytes: self.number("limits.metadata_bytes", raw.metadata_bytes, 16 << 10, 1024..=1 << 20),
             connections: self.number("limits.connections", raw.connections, 1024, 1..=1_000_000),
+            connections_per_caller: self.number(
+                "limits.connections_per_caller",
+                raw.connections_per_caller,
+                256,
+                1..=1_000_000,
+            ),
             concurrent_streams: self.number("limits.concurrent_streams", raw.concurrent_streams, 256, 1..=100_000),
             tls_handshake: self.time("limits.tls_handshake", raw.tls_handshake.as_deref(), seconds(10)),
             keepalive_interval: self.time(

@@ -60,6 +60,7 @@ pub(super) struct RawLimits {
     pub(super) request_bytes: Option<i64>,
     pub(super) metadata_bytes: Option<i64>,
     pub(super) connections: Option<i64>,
+    pub(super) connections_per_caller: Option<i64>,
     pub(super) concurrent_streams: Option<i64>,
     pub(super) queue: Option<i64>,
     pub(super) header_bytes: Option<i64>,

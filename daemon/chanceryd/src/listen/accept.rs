@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_stream::Stream;
 
 use super::connection::{self, Connection};
+use super::share::Shares;
 use super::{Listeners, LiveTls, SocketFile};
 use crate::caller::Caller;
 use crate::config::Limits;
@@ -55,6 +56,13 @@ impl Pulse {
     }
 }
 
+/// What a connection passes through when its caller is known.
+#[derive(Clone)]
+struct Door {
+    shares: Shares,
+    ready: mpsc::Sender<Connection>,
+}
+
 enum Listener {
     Unix(UnixListener),
     Tls(TcpListener, LiveTls, Duration),
@@ -73,7 +81,11 @@ pub(super) fn start(listeners: Listeners, limits: &Limits) -> (Incoming, Pulse) 
         socket_file,
     } = listeners;
     let places = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
-    let (sender, connections) = mpsc::channel(READY);
+    let (ready, connections) = mpsc::channel(READY);
+    let door = Door {
+        shares: Shares::new(limits.connections_per_caller),
+        ready,
+    };
     let mut loops = JoinSet::new();
     let mut pulse = Vec::new();
     let unix = unix.into_iter().map(Listener::Unix);
@@ -82,7 +94,7 @@ pub(super) fn start(listeners: Listeners, limits: &Limits) -> (Incoming, Pulse) 
         .filter_map(|listener| Some(Listener::Tls(listener, tls.clone()?, limits.tls_handshake)));
     for listener in unix.chain(tls) {
         let (ping, pings) = mpsc::channel(1);
-        loops.spawn(accept_loop(listener, Arc::clone(&places), sender.clone(), pings));
+        loops.spawn(accept_loop(listener, Arc::clone(&places), door.clone(), pings));
         pulse.push(ping);
     }
     (
@@ -98,7 +110,7 @@ pub(super) fn start(listeners: Listeners, limits: &Limits) -> (Incoming, Pulse) 
 async fn accept_loop(
     listener: Listener,
     places: Arc<Semaphore>,
-    ready: mpsc::Sender<Connection>,
+    door: Door,
     mut pings: mpsc::Receiver<oneshot::Sender<()>>,
 ) {
     let next = async || {
@@ -120,7 +132,7 @@ async fn accept_loop(
         };
         match next {
             Ok((accepted, place)) => {
-                tokio::spawn(introduce(accepted, place, ready.clone()));
+                tokio::spawn(introduce(accepted, place, door.clone()));
             }
             Err(error) if is_the_callers(&error) => {
                 tracing::debug!(%error, "a connection was given up before it was accepted")
@@ -140,16 +152,20 @@ fn is_the_callers(error: &io::Error) -> bool {
 }
 
 /// Finds out who it is, and hands the connection on.
-async fn introduce(accepted: Accepted, place: OwnedSemaphorePermit, ready: mpsc::Sender<Connection>) {
+async fn introduce(accepted: Accepted, place: OwnedSemaphorePermit, door: Door) {
     let introduced = match accepted {
         Accepted::Unix(stream) => by_credentials(stream).await,
         Accepted::Tls(stream, tls, deadline) => by_certificate(stream, &tls, deadline).await,
     };
     match introduced {
         Ok((stream, caller)) => {
+            let Some(share) = door.shares.take(&caller) else {
+                tracing::warn!(%caller, "has limits.connections_per_caller connections; one more was closed");
+                return;
+            };
             tracing::debug!(%caller, "connected");
             // Nobody takes it when the daemon is about to stop.
-            let _ = ready.send(Connection::new(stream, caller, place)).await;
+            let _ = door.ready.send(Connection::new(stream, caller, place, share)).await;
         }
         Err(error) => tracing::info!(%error, "a connection was refused before its caller was known"),
     }

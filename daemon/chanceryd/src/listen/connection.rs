@@ -12,6 +12,7 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::ConnectInfo;
+use super::share::Share;
 use crate::caller::Caller;
 
 /// A connection whose caller is known.
@@ -21,6 +22,8 @@ pub struct Connection {
     caller: Arc<Caller>,
     /// Its place among the connections that are allowed at once.
     _place: OwnedSemaphorePermit,
+    /// Its place among those of this caller.
+    _share: Share,
 }
 
 #[derive(Debug)]
@@ -30,11 +33,12 @@ pub(super) enum Stream {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, caller: Caller, place: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(stream: Stream, caller: Caller, place: OwnedSemaphorePermit, share: Share) -> Self {
         Self {
             stream,
             caller: Arc::new(caller),
             _place: place,
+            _share: share,
         }
     }
 }

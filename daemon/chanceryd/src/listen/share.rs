@@ -1,0 +1,106 @@
+//! How many connections one caller may have at once, so that nobody takes all of them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::caller::Caller;
+
+/// Who counts as one caller: a user, or the holder of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Holder {
+    User(u32),
+    Key([u8; 32]),
+}
+
+/// The open connections of every caller. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Shares {
+    open: Arc<Mutex<HashMap<Holder, usize>>>,
+    limit: usize,
+}
+
+/// One connection of a caller. Dropped, it may have another.
+#[derive(Debug)]
+pub(super) struct Share {
+    shares: Shares,
+    holder: Holder,
+}
+
+impl Shares {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            open: Arc::default(),
+            limit,
+        }
+    }
+
+    /// `None` if the caller has as many as it may have.
+    pub(super) fn take(&self, caller: &Caller) -> Option<Share> {
+        let holder = match caller {
+            Caller::Unix { uid, .. } => Holder::User(*uid),
+            Caller::Tls { spki_sha256, .. } => Holder::Key(*spki_sha256),
+        };
+        let mut open = self.open();
+        let count = open.entry(holder).or_default();
+        if *count >= self.limit {
+            return None;
+        }
+        *count += 1;
+        Some(Share {
+            shares: self.clone(),
+            holder,
+        })
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<Holder, usize>> {
+        // A count goes up or down in one step; no panic leaves it in between.
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut open = self.shares.open();
+        match open.get_mut(&self.holder) {
+            Some(count) if *count > 1 => *count -= 1,
+            // Callers without connections are forgotten.
+            _ => drop(open.remove(&self.holder)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn user(uid: u32) -> Caller {
+        Caller::Unix {
+            uid,
+            gid: uid,
+            pid: None,
+            user: None,
+            groups: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_caller_has_a_share_of_its_own_and_gets_it_back() {
+        let shares = Shares::new(2);
+        let first = shares.take(&user(1)).unwrap();
+        let _second = shares.take(&user(1)).unwrap();
+        assert!(shares.take(&user(1)).is_none());
+        let other = shares.take(&user(2)).unwrap();
+        let key = Caller::Tls {
+            spki_sha256: [1; 32],
+            sans: Vec::new(),
+            subject: String::new(),
+        };
+        let _key = shares.take(&key).unwrap();
+        drop(first);
+        let _third = shares.take(&user(1)).unwrap();
+        assert!(shares.take(&user(1)).is_none());
+        drop(other);
+        assert!(!shares.open().contains_key(&Holder::User(2)));
+    }
+}
