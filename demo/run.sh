@@ -194,7 +194,7 @@ say "7. Carol answers with OpenSSL, and Bob opens it"
 
 printf 'Content-Type: text/plain\n\nI will be there.\n\nCarol\n' >answer.txt
 run openssl cms -sign -in answer.txt -signer carol.pem -inkey carol.key -out answer-signed.eml
-run openssl cms -encrypt -aes-256-cbc -in answer-signed.eml -from carol@example.org -to bob@example.org -subject "Re: Dinner" \
+run openssl cms -encrypt -aes-256-cbc -in answer-signed.eml -from carol@example.org -to bob@example.org -subject Answer \
     -out answer-sealed.eml bob-encrypt.pem
 shown "chancery decrypt < answer-sealed.eml | chancery verify"
 chancery decrypt <answer-sealed.eml | tee answer-opened.eml | chancery verify | indented
@@ -202,7 +202,9 @@ chancery decrypt <answer-sealed.eml | tee answer-opened.eml | chancery verify | 
 # ---------------------------------------------------------------------------------------------------------------------------
 say "8. What the audit trail says: every use of a key, before and after"
 
-indented <audit.jsonl | cut -c 1-180
+# Shortened: each record also says when, for which request, who called, and the hash of the record before it.
+sed -E -e 's/"(time|previous|request|rpc|caller|hash)":("[^"]*"|\{[^}]*\}),?//g' -e 's/,\}$/}/' \
+    -e 's/"([0-9a-f]{8})[0-9a-f]{56}"/"\1…"/g' audit.jsonl | indented
 run chanceryd verify-audit audit.jsonl
 
 # ---------------------------------------------------------------------------------------------------------------------------
