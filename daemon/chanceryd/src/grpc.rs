@@ -1,8 +1,8 @@
 //! The contract, served: each handler translates a request, calls one operation, and translates what it answers. Nothing
 //! is decided here.
 //!
-//! Errors become statuses in one place, [`errors`]. The caller, the request id, the time and the deadline of a call are
-//! found in one place, [`call`].
+//! Errors become statuses in one place, `errors`. The caller, the request id, the time and the deadline of a call are
+//! found in one place, `call`.
 
 mod answer;
 mod call;

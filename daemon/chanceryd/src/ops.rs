@@ -1,5 +1,5 @@
 //! What the daemon does, one operation a file. Every operation on a private key goes the same way, in
-//! [`private_key::run`]: the caller's grant, the intent in the audit trail, the token, the outcome in the audit trail, the
+//! `private_key::run`: the caller's grant, the intent in the audit trail, the token, the outcome in the audit trail, the
 //! answer.
 //!
 //! ```text
