@@ -3,6 +3,8 @@
 # token, and `chancery` asks it. Carol has never heard of Chancery: she has OpenSSL and a key in a file, and checks what
 # arrives. Everything happens in one temporary directory that is gone afterwards. `make demo` builds first.
 set -euo pipefail
+# The daemon refuses what a group could change, and some systems let the group by default.
+umask 022
 
 repository=$(cd "$(dirname "$0")/.." && pwd)
 PATH=${CARGO_TARGET_DIR:-$repository/target}/debug:$PATH
