@@ -16,7 +16,7 @@ use super::{Call, Context, OpError, smime_error};
 use crate::spool::{Spool, SpoolReader};
 
 /// Ciphertext that is released at once, in bytes.
-const RELEASE: usize = 512 * 1024;
+const RELEASE: usize = 256 * 1024;
 
 /// How to decrypt.
 #[derive(Debug)]

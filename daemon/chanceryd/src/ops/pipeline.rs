@@ -2,6 +2,7 @@
 //! blocking thread while the next piece is read, and what comes out is handed over before more is taken in. A slow caller
 //! holds memory for a few pieces, but no thread.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -13,8 +14,9 @@ use super::{Invalid, OpError};
 
 /// The most content that one request may carry, in bytes.
 pub const CONTENT_LIMIT: usize = 1024 * 1024;
-/// Small pieces that have arrived are crunched together, up to this many bytes.
-const BATCH: usize = 512 * 1024;
+/// What has arrived is crunched together, up to this many bytes. What stands in memory for one message is a few times that,
+/// whatever the caller's pieces are.
+const BATCH: usize = 256 * 1024;
 /// Up to this many bytes, going to a blocking thread takes longer than the work.
 const INLINE: usize = 16 * 1024;
 /// The most content in one response, in bytes.
@@ -38,8 +40,8 @@ pub(super) struct Source<S> {
     stream: S,
     arrived: u64,
     limit: u64,
-    /// Bytes that were read ahead to find something out.
-    ahead: Vec<Bytes>,
+    /// Bytes that were read ahead, to find something out or because they were too many at once.
+    ahead: VecDeque<Bytes>,
     failed: Option<OpError>,
     ended: bool,
 }
@@ -51,54 +53,71 @@ impl<S: Stream<Item = Result<Bytes, OpError>> + Unpin> Source<S> {
             stream,
             arrived: 0,
             limit,
-            ahead: Vec::new(),
+            ahead: VecDeque::new(),
             failed: None,
             ended: false,
         }
     }
 
-    /// The next pieces that are there, at least one and not much more than [`BATCH`] bytes; `None` at the end.
+    /// The next pieces that are there, at least one and at most [`BATCH`] bytes together; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Bytes>>, OpError> {
-        if !self.ahead.is_empty() {
-            return Ok(Some(std::mem::take(&mut self.ahead)));
-        }
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
         let mut batch = Vec::new();
         let mut len = 0;
-        while len < BATCH && !self.ended {
-            let item = if batch.is_empty() {
-                self.stream.next().await
-            } else {
-                match ready(&mut self.stream).await {
-                    Some(item) => item,
-                    None => break,
-                }
-            };
-            match item {
-                None => self.ended = true,
-                Some(piece) => match piece.and_then(|piece| self.count(piece)) {
-                    Ok(piece) if piece.is_empty() => {}
-                    Ok(piece) => {
-                        len += piece.len();
-                        batch.push(piece);
-                    }
+        while len < BATCH {
+            let mut piece = match self.ahead.pop_front() {
+                Some(piece) => piece,
+                None => match self.arrive(batch.is_empty()).await {
+                    Ok(Some(piece)) => piece,
+                    Ok(None) => break,
                     Err(error) if batch.is_empty() => return Err(error),
                     Err(error) => {
-                        // What came before the error is crunched first; the order of events stays that of the stream.
+                        // What came before the error goes first; the order of events stays that of the stream.
                         self.failed = Some(error);
                         break;
                     }
                 },
+            };
+            if piece.len() > BATCH - len {
+                self.ahead.push_front(piece.split_off(BATCH - len));
             }
+            len += piece.len();
+            batch.push(piece);
         }
         Ok(Some(batch).filter(|batch| !batch.is_empty()))
     }
 
     /// Puts pieces back that were looked at; they come again with the next call.
     pub(super) fn put_back(&mut self, pieces: Vec<Bytes>) {
-        self.ahead = pieces;
+        for piece in pieces.into_iter().rev() {
+            self.ahead.push_front(piece);
+        }
+    }
+
+    /// The stream's next piece that is not empty. `None` at the end, and if there is none yet and `wait` is false.
+    async fn arrive(&mut self, wait: bool) -> Result<Option<Bytes>, OpError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        while !self.ended {
+            let item = if wait {
+                self.stream.next().await
+            } else {
+                match ready(&mut self.stream).await {
+                    Some(item) => item,
+                    None => return Ok(None),
+                }
+            };
+            match item {
+                None => self.ended = true,
+                Some(piece) => {
+                    let piece = self.count(piece?)?;
+                    if !piece.is_empty() {
+                        return Ok(Some(piece));
+                    }
+                }
+            }
+        }
+        Ok(None)
     }
 
     fn count(&mut self, piece: Bytes) -> Result<Bytes, OpError> {
