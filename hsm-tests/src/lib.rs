@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod daemon;
+pub mod messages;
 pub mod openssl;
 pub mod people;
 pub mod softhsm;

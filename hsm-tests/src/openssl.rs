@@ -21,13 +21,30 @@ pub struct Recipient<'a> {
     pub options: &'a [&'a str],
 }
 
+/// One signer of [`sign_by`], with options that follow its certificate, such as `-keyopt rsa_padding_mode:pss`.
+#[derive(Debug, Clone, Copy)]
+pub struct Signer<'a> {
+    /// Whose signing certificate and key.
+    pub person: Person,
+    /// `-keyopt …` for it.
+    pub options: &'a [&'a str],
+}
+
 /// Signs `message` for a person: `openssl cms -sign OPTIONS`. Without `-nodetach` the result is multipart/signed.
 pub fn sign(person: Person, options: &[&str], message: &[u8]) -> Result<Vec<u8>> {
-    let pair = person.signing();
+    sign_by(&[Signer { person, options: &[] }], options, message)
+}
+
+/// Signs `message` for several people at once, or with options of a signer.
+pub fn sign_by(signers: &[Signer<'_>], options: &[&str], message: &[u8]) -> Result<Vec<u8>> {
     let mut arguments = words(&["-sign"]);
     arguments.extend(words(options));
-    arguments.extend(["-signer".into(), pair.certificate_file().into()]);
-    arguments.extend(["-inkey".into(), pair.private_key_file().into()]);
+    for signer in signers {
+        let pair = signer.person.signing();
+        arguments.extend(["-signer".into(), pair.certificate_file().into()]);
+        arguments.extend(["-inkey".into(), pair.private_key_file().into()]);
+        arguments.extend(words(signer.options));
+    }
     arguments.extend(["-certfile".into(), intermediate_certificate().into()]);
     cms(arguments, message)?.success()
 }
@@ -59,6 +76,18 @@ pub fn decrypt(pair: &KeyPair, options: &[&str], message: &[u8]) -> Result<Vec<u
     arguments.extend(["-recip".into(), pair.certificate_file().into()]);
     arguments.extend(["-inkey".into(), pair.private_key_file().into()]);
     cms(arguments, message)?.success()
+}
+
+/// Writes the CMS object of a message anew: `openssl cms -cmsout OPTIONS`.
+pub fn reencode(options: &[&str], message: &[u8]) -> Result<Vec<u8>> {
+    let mut arguments = words(&["-cmsout"]);
+    arguments.extend(words(options));
+    cms(arguments, message)?.success()
+}
+
+/// What OpenSSL sees in a message, field by field.
+pub fn describe(message: &[u8]) -> Result<String> {
+    Ok(String::from_utf8_lossy(&reencode(&["-noout", "-print"], message)?).into_owned())
 }
 
 /// `openssl cms ARGUMENTS` with `input` on its standard input.

@@ -47,6 +47,22 @@ impl Person {
         Self::Grace,
     ];
 
+    /// Everybody whose keys OpenSSL 3.0 can use in CMS, which knows neither Ed25519 nor X25519 there.
+    pub const OPENSSL: [Self; 6] = [
+        Self::Alice,
+        Self::Bob,
+        Self::Carol,
+        Self::Dave,
+        Self::Frank,
+        Self::Grace,
+    ];
+
+    /// Those with RSA keys.
+    pub const RSA: [Self; 3] = [Self::Alice, Self::Bob, Self::Frank];
+
+    /// Those with keys on curves that OpenSSL can use in CMS.
+    pub const EC: [Self; 3] = [Self::Carol, Self::Dave, Self::Grace];
+
     /// The local part of the address, and the name of the fixtures.
     #[must_use]
     pub const fn name(self) -> &'static str {
