@@ -83,5 +83,5 @@ fi
 
 echo "Installing with apt-get: ${missing[*]}"
 apt_get=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 -qq)
-"${apt_get[@]}" update </dev/null
-"${apt_get[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null
+"${apt_get[@]}" update </dev/null >/dev/null
+"${apt_get[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null >/dev/null
