@@ -7,7 +7,10 @@
     reason = "tests"
 )]
 
+use std::process::Command;
+
 use hsm_tests::{
+    command::run,
     daemon::{Pin, Setup, chanceryd},
     openssl,
     people::Person,
@@ -97,4 +100,12 @@ fn a_locked_token_is_unlocked_over_the_wire() {
 fn a_key_of_the_configuration_that_nobody_knows_is_named() {
     let error = Setup::new().configure("limits", "nonsense = 1").start().unwrap_err();
     assert!(format!("{error:#}").contains("nonsense"), "{error:#}");
+}
+
+#[test]
+fn the_demo_runs_to_its_end() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../demo/run.sh");
+    let said = run(&mut Command::new(script), b"").unwrap().success().unwrap();
+    let said = String::from_utf8(said).unwrap();
+    assert!(said.contains("Bob and Carol have read the same letter"), "{said}");
 }
