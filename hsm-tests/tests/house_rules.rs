@@ -17,12 +17,13 @@ use std::{
 
 use serde_json::Value;
 
-const WORKSPACE: [&str; 6] = [
+const WORKSPACE: [&str; 7] = [
     "chancery",
     "chancery-proto",
     "chancery-smime",
     "chancery-token",
     "chanceryd",
+    "counting-module",
     "hsm-tests",
 ];
 
