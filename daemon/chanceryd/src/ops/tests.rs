@@ -1,6 +1,6 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 //! Who is told what, and in which order things happen. No token is needed for that: the keys here have none, so whoever
 //! gets as far as a token is told that it has no such key.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
