@@ -17,6 +17,8 @@ use crate::key::KeyId;
 pub struct Catalogue {
     /// The keys, each once, sorted by id.
     pub keys: Vec<KeyEntry>,
+    /// DER certificates on the token that belong to none of its keys: issuers, as a rule.
+    pub others: Vec<Vec<u8>>,
 }
 
 impl Catalogue {

@@ -31,6 +31,9 @@ impl Index {
         let mut parsed = HashMap::new();
         let mut merged: BTreeMap<KeyId, Merged<'_>> = BTreeMap::new();
         for (token, catalogue) in catalogues.iter().enumerate() {
+            for der in &catalogue.others {
+                read(der, before, &mut parsed);
+            }
             for entry in &catalogue.keys {
                 let key = merged.entry(entry.id).or_insert_with(|| Merged::new(entry));
                 key.replicas.push(replica(token, entry));

@@ -38,7 +38,14 @@ impl Fixture {
         ];
         let mut keys: Vec<KeyEntry> = keys.map(|(n, address, usage)| entry(n, address, usage)).into();
         keys.sort_by_key(|key| key.id);
-        let index = Index::build(&[Arc::new(Catalogue { keys })], &[], &Index::default());
+        let index = Index::build(
+            &[Arc::new(Catalogue {
+                keys,
+                others: Vec::new(),
+            })],
+            &[],
+            &Index::default(),
+        );
         let directory = tempfile::tempdir().unwrap();
         let trail = Trail::open(&directory.path().join("audit.jsonl"), Sync::Never).unwrap();
         let grants: Vec<GrantConfig> = toml::from_str::<toml::Table>(grants).unwrap()["grant"]

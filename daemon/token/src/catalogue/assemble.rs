@@ -97,7 +97,10 @@ pub(crate) fn assemble(objects: &Objects, outside: &[Vec<u8>]) -> (Catalogue, Ha
         }
     }
     keys.sort_unstable_by_key(|key| key.id);
-    let mut catalogue = Catalogue { keys };
+    let is_of_a_key = |key: KeyId| keys.binary_search_by_key(&key, |known| known.id).is_ok();
+    let others = on_token.iter().filter(|(_, certificate)| !is_of_a_key(certificate.key));
+    let others = others.map(|(_, certificate)| certificate.der.clone()).collect();
+    let mut catalogue = Catalogue { keys, others };
     let mut certificates: Vec<CertificateEntry> = on_token.into_iter().map(|(_, certificate)| certificate).collect();
     certificates.extend(outside.iter().filter_map(|der| certificate::read(der.clone())));
     attach(&mut catalogue, certificates);

@@ -32,7 +32,10 @@ fn entry(n: u8, certificates: &[Vec<u8>], can_sign: bool, can_decrypt: bool) -> 
 
 fn catalogue(mut keys: Vec<KeyEntry>) -> Arc<Catalogue> {
     keys.sort_by_key(|key| key.id);
-    Arc::new(Catalogue { keys })
+    Arc::new(Catalogue {
+        keys,
+        others: Vec::new(),
+    })
 }
 
 fn index(keys: Vec<KeyEntry>) -> Index {
@@ -238,6 +241,16 @@ fn issuers_are_found_up_to_the_root_and_rings_end() {
     assert_eq!(chain.len(), 3);
     assert!(chain.contains(&root) && chain.contains(&ring));
     assert!(Index::build(&keys, &[], &Index::default()).issuers(&leaf).is_empty());
+
+    let others = vec![middle.der().to_vec()];
+    let on_token = [
+        Arc::clone(&keys[0]),
+        Arc::new(Catalogue {
+            keys: Vec::new(),
+            others,
+        }),
+    ];
+    assert_eq!(Index::build(&on_token, &[], &Index::default()).issuers(&leaf), [middle]);
 }
 
 #[test]
