@@ -5,7 +5,9 @@
 
 pub mod command;
 pub mod daemon;
+pub mod gnupg;
 pub mod messages;
+pub mod nss;
 pub mod openssl;
 pub mod people;
 pub mod softhsm;
