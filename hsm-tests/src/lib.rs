@@ -10,4 +10,5 @@ pub mod messages;
 pub mod nss;
 pub mod openssl;
 pub mod people;
+pub mod python;
 pub mod softhsm;

@@ -1,0 +1,87 @@
+//! The contract stands without Rust: a Python client, made from the .proto files alone, does everything that a caller does.
+//!
+//! Where Python or pip cannot run, the client is not tried, and the first test here says so in the run's summary. With `CI` in
+//! the environment, that is a failure.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+use hsm_tests::{
+    daemon::Setup,
+    messages::{ENTITY, letter},
+    openssl::{self, Recipient},
+    people::Person,
+    python::Python,
+};
+
+fn python() -> Option<Python> {
+    match Python::new() {
+        Ok(python) => Some(python),
+        Err(error) if std::env::var_os("CI").is_some() => panic!("the Python client cannot run: {error:#}"),
+        Err(error) => {
+            eprintln!("SKIPPED: the Python client cannot run here: {error:#}");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_python_client_can_be_made_from_the_contract() {
+    let _told = python();
+}
+
+#[test]
+fn a_python_client_signs_with_every_key() {
+    let Some(python) = python() else { return };
+    let daemon = Setup::new().token("cards", &Person::ALL).start().unwrap();
+    python.script("key_sign.py", &daemon, b"").unwrap();
+}
+
+#[test]
+fn a_python_client_decrypts_and_agrees_with_every_key() {
+    let Some(python) = python() else { return };
+    let daemon = Setup::new().token("cards", &Person::ALL).start().unwrap();
+    python.script("key_decrypt.py", &daemon, b"").unwrap();
+}
+
+#[test]
+fn a_python_client_signs_and_verifies_a_message_in_pieces() {
+    let Some(python) = python() else { return };
+    let daemon = Setup::new().token("cards", &[Person::Alice]).start().unwrap();
+    let signed = python.script("mail_sign.py", &daemon, &letter(Person::Alice)).unwrap();
+    assert_eq!(openssl::verify(&[], &signed).unwrap(), ENTITY);
+}
+
+#[test]
+fn a_python_client_encrypts_and_decrypts_a_message_in_pieces() {
+    let Some(python) = python() else { return };
+    let daemon = Setup::new().token("cards", &[Person::Carol]).start().unwrap();
+    let recipient = Recipient {
+        person: Person::Carol,
+        options: &[],
+    };
+    let sealed = openssl::encrypt(&[recipient], &["-aes-256-gcm"], ENTITY).unwrap();
+    let letter = python.script("mail_decrypt.py", &daemon, &sealed).unwrap();
+    assert!(letter.ends_with(ENTITY), "{}", String::from_utf8_lossy(&letter));
+}
+
+#[test]
+fn a_python_client_reads_why_it_was_refused() {
+    let Some(python) = python() else { return };
+    let grant = format!(
+        "name = \"alice\"\ncaller = {{ uid = {} }}\nidentities = [\"alice@example.org\"]\n\
+         operations = [\"sign\", \"decrypt\", \"sign-raw\", \"decrypt-raw\", \"list\"]",
+        rustix::process::getuid().as_raw()
+    );
+    let daemon = Setup::new()
+        .token("cards", &[Person::Alice, Person::Bob])
+        .grant(&grant)
+        .start()
+        .unwrap();
+    python.script("refusals.py", &daemon, b"").unwrap();
+}
