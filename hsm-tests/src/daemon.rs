@@ -21,6 +21,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use counting_module::Counts;
 use process::Process;
 use serde_json::Value;
 use setup::World;
@@ -83,6 +84,14 @@ impl Daemon {
     /// The token that the configuration calls `name`.
     pub fn token(&self, name: &str) -> Result<&Token> {
         self.world.token(name)
+    }
+
+    /// What has reached the module, if [`Setup::counted`] was asked for.
+    pub fn counts(&self) -> Result<&Counts> {
+        self.world
+            .counts
+            .as_ref()
+            .context("this daemon's module is not counted")
     }
 
     /// The directory of everything: configuration, socket, audit trail, log. Tests may keep their own files in it.

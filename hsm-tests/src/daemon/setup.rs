@@ -9,11 +9,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use counting_module::{COUNTS_VARIABLE, Counts, MODULE_VARIABLE};
 
 use super::Daemon;
 use crate::{
     people::{Person, intermediate_certificate, root_certificate},
-    softhsm::{SoftHsm, Token},
+    softhsm::{SoftHsm, Token, built_library},
 };
 
 const PIN: &str = "471147";
@@ -36,6 +37,7 @@ pub struct Setup {
     grants: Vec<String>,
     settings: BTreeMap<String, Vec<String>>,
     softhsm_lines: String,
+    counted: bool,
 }
 
 #[derive(Debug)]
@@ -94,6 +96,13 @@ impl Setup {
         self
     }
 
+    /// Puts the counting module in front of SoftHSM: see [`Daemon::counts`].
+    #[must_use]
+    pub fn counted(mut self) -> Self {
+        self.counted = true;
+        self
+    }
+
     /// Makes the tokens, writes the configuration, starts the daemon and waits until it is ready.
     pub fn start(self) -> Result<Daemon> {
         Daemon::start(self.build()?)
@@ -105,7 +114,15 @@ impl Setup {
         for plan in &self.tokens {
             tokens.push((plan.name.clone(), plan.pin, make_token(&softhsm, plan)?));
         }
-        let world = World { softhsm, tokens };
+        let counts = self
+            .counted
+            .then(|| Counts::create(&softhsm.directory().join("counts")))
+            .transpose()?;
+        let world = World {
+            softhsm,
+            tokens,
+            counts,
+        };
         let certificates = world.directory().join("certificates");
         fs::create_dir(&certificates)?;
         for file in [root_certificate(), intermediate_certificate()] {
@@ -125,12 +142,7 @@ impl Setup {
         for (table, lines) in &settings {
             writeln!(toml, "[{table}]\n{}\n", lines.join("\n"))?;
         }
-        writeln!(
-            toml,
-            "[[module]]\nname = \"softhsm\"\npath = \"{}\"\nenvironment = {{ SOFTHSM2_CONF = \"{}\" }}",
-            world.softhsm.module_path().display(),
-            world.softhsm.conf_path().display(),
-        )?;
+        writeln!(toml, "{}", module(world)?)?;
         for plan in &self.tokens {
             let serial = &world.token(&plan.name)?.serial;
             writeln!(
@@ -161,6 +173,7 @@ impl Setup {
 pub(super) struct World {
     pub(super) softhsm: SoftHsm,
     tokens: Vec<(String, Pin, Token)>,
+    pub(super) counts: Option<Counts>,
 }
 
 impl World {
@@ -207,6 +220,26 @@ impl World {
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
         Ok(Some(file))
     }
+}
+
+/// The `[[module]]`: SoftHSM itself, or the counting module in front of it.
+fn module(world: &World) -> Result<String> {
+    let real = world.softhsm.module_path();
+    let mut path = real.to_owned();
+    let mut environment = format!("SOFTHSM2_CONF = \"{}\"", world.softhsm.conf_path().display());
+    if let Some(counts) = &world.counts {
+        path = built_library("counting_module")?;
+        write!(
+            environment,
+            ", {MODULE_VARIABLE} = \"{}\", {COUNTS_VARIABLE} = \"{}\"",
+            real.display(),
+            counts.path().display()
+        )?;
+    }
+    let path = path.display();
+    Ok(format!(
+        "[[module]]\nname = \"softhsm\"\npath = \"{path}\"\nenvironment = {{ {environment} }}"
+    ))
 }
 
 /// What the harness writes into the tables of the configuration.
