@@ -95,6 +95,11 @@ pub fn cms(arguments: impl IntoIterator<Item = OsString>, input: &[u8]) -> Resul
     run(Command::new("openssl").arg("cms").args(arguments), input)
 }
 
+/// The same with `openssl smime`, which knows PKCS #7 alone: no PSS, OAEP, ECDH, GCM or key identifiers.
+pub fn smime(arguments: impl IntoIterator<Item = OsString>, input: &[u8]) -> Result<Finished> {
+    run(Command::new("openssl").arg("smime").args(arguments), input)
+}
+
 fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }

@@ -16,12 +16,16 @@ use hsm_tests::{
 use serde_json::Value;
 
 /// The options of `openssl cms -sign` that change the message it writes.
-const FORMS: [&[&str]; 12] = [
+const FORMS: [&[&str]; 16] = [
     &[],
     &["-crlfeol"],
     &["-binary"],
     &["-keyid"],
     &["-nosmimecap"],
+    &["-cades"],
+    &["-text"],
+    &["-receipt_request_all", "-receipt_request_to", "alice@example.org"],
+    &["-nodetach", "-cades", "-stream"],
     &["-noattr"],
     &["-nodetach"],
     &["-nodetach", "-stream"],
@@ -152,6 +156,51 @@ fn every_signer_of_several_is_reported_on() {
         found.sort_unstable();
         assert_eq!(found, Person::OPENSSL.map(Person::address), "{form:?}");
     }
+}
+
+#[test]
+fn a_message_that_somebody_signed_again_has_two_signers() {
+    let daemon = daemon();
+    let signed = openssl::sign(Person::Bob, &["-nodetach"], ENTITY).unwrap();
+    let pair = Person::Grace.signing();
+    let arguments = [
+        "-resign".into(),
+        "-nodetach".into(),
+        "-signer".into(),
+        pair.certificate_file().into(),
+        "-inkey".into(),
+        pair.private_key_file().into(),
+    ];
+    let signed = openssl::cms(arguments, &signed).unwrap().success().unwrap();
+    let (code, report) = verify(&daemon, &signed);
+    assert_eq!(code, 0, "{report:#}");
+    assert_eq!(signers(&report).len(), 2, "{report:#}");
+}
+
+#[test]
+fn old_mail_with_sha_1_is_verified_and_the_report_says_so() {
+    let daemon = daemon();
+    for person in Person::OPENSSL {
+        let signed = openssl::sign(person, &["-md", "sha1"], ENTITY).unwrap();
+        let (code, report) = verify(&daemon, &signed);
+        assert_eq!(code, 0, "{person:?}: {report:#}");
+        assert_eq!(signers(&report)[0]["digest_algorithm"], "sha1", "{report:#}");
+    }
+}
+
+#[test]
+fn pss_with_two_digests_is_not_valid_and_the_report_says_why() {
+    let daemon = daemon();
+    let signer = Signer {
+        person: Person::Alice,
+        options: &["-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_mgf1_md:sha256"],
+    };
+    let signed = openssl::sign_by(&[signer], &["-md", "sha512"], ENTITY).unwrap();
+    let (code, report) = verify(&daemon, &signed);
+    assert_eq!(code, 1, "{report:#}");
+    let signature = &signers(&report)[0]["checks"]["signature"];
+    assert_eq!(signature["result"], "failed", "{report:#}");
+    assert!(signature["detail"].as_str().unwrap().contains("MGF1"), "{report:#}");
 }
 
 #[test]
