@@ -279,10 +279,10 @@ impl Anchor {
         self.shared.update(|status| {
             status.state = TokenState::Absent;
             why.clone_into(&mut status.detail);
-            if let Some(failure) = failure {
-                status.last_error = Some(failure.ckr.name());
-            }
         });
+        if let Some(failure) = failure {
+            self.shared.note_error(failure.ckr.name());
+        }
         self.attach();
     }
 

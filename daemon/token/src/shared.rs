@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::SyncSender,
     },
     time::Duration,
@@ -40,6 +40,8 @@ pub(crate) struct Shared {
     generation: AtomicU64,
     live: Mutex<Option<Arc<Live>>>,
     status: Mutex<TokenStatus>,
+    /// Whether the status has a last error, so that the next success clears it and those after need not look.
+    failing: AtomicBool,
     catalogue: Mutex<Arc<Catalogue>>,
     changes: watch::Sender<u64>,
 }
@@ -91,6 +93,7 @@ impl Shared {
             generation: AtomicU64::new(0),
             live: Mutex::new(None),
             status: Mutex::new(status),
+            failing: AtomicBool::new(false),
             catalogue: Mutex::new(Arc::default()),
             changes: watch::Sender::new(0),
         }
@@ -167,6 +170,15 @@ impl Shared {
 
     pub(crate) fn note_error(&self, ckr: &'static str) {
         self.update(|status| status.last_error = Some(ckr));
+        // After the status: a success between the two leaves the error for the next one to clear.
+        self.failing.store(true, Ordering::Relaxed);
+    }
+
+    /// The token did what it was asked: whatever it failed at before is past.
+    pub(crate) fn note_success(&self) {
+        if self.failing.load(Ordering::Relaxed) && self.failing.swap(false, Ordering::Relaxed) {
+            self.update(|status| status.last_error = None);
+        }
     }
 
     /// The error for a request to a token that is not ready.

@@ -37,7 +37,8 @@ pub struct TokenStatus {
     pub state: TokenState,
     /// Why it stands there and what to do, for the operator; empty when ready.
     pub detail: String,
-    /// The name of the last CKR that the token answered with, other than CKR_OK.
+    /// The name of the CKR that the token answered last, other than CKR_OK; none since the last success. A ciphertext that
+    /// could not be decrypted does not show here.
     pub last_error: Option<&'static str>,
     /// The module's name in the configuration.
     pub module: String,

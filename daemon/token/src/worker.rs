@@ -78,8 +78,13 @@ impl Worker {
             let mut aftermath = Aftermath::default();
             match self.perform(&job, &mut aftermath) {
                 Outcome::Answered(answer) => {
+                    let succeeded = answer.is_ok();
                     job.answer(answer);
-                    self.clean_up(aftermath);
+                    if succeeded {
+                        self.shared.note_success();
+                    } else {
+                        self.clean_up(aftermath);
+                    }
                 }
                 Outcome::NoSession => {
                     if let Err(job) = self.shared.queue.put_back(job) {
@@ -125,10 +130,15 @@ impl Worker {
                     {
                         return Outcome::NoSession;
                     }
+                    if let Some(error @ TokenError::DecryptionFailed { .. }) = error {
+                        // Nothing else shows it, neither the status nor a session less nor the time of the next job: a
+                        // ciphertext that is padded badly must not be told from another by asking elsewhere.
+                        *aftermath = Aftermath::default();
+                        return Outcome::Answered(Err(error));
+                    }
                     aftermath.failure = Some(failure);
                     if let Some(error) = error {
-                        // The caller's: whether the session goes depends on the error alone.
-                        aftermath.close_session = failure.ckr.remedy() != Remedy::Caller || !error.keeps_session();
+                        aftermath.close_session = true;
                         return Outcome::Answered(Err(error));
                     }
                     failure

@@ -248,6 +248,7 @@ impl Anchor {
             capabilities,
         });
         self.pause = TICK;
+        self.shared.note_success();
         self.set_state(TokenState::Ready, String::new());
         Ok(())
     }

@@ -10,8 +10,8 @@ use cryptoki::{
     session::Session,
 };
 use cryptoki_sys::{
-    CKR_DATA_INVALID, CKR_DATA_LEN_RANGE, CKR_DEVICE_ERROR, CKR_ENCRYPTED_DATA_INVALID, CKR_ENCRYPTED_DATA_LEN_RANGE,
-    CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR, CKR_KEY_FUNCTION_NOT_PERMITTED,
+    CKR_CRYPTOKI_NOT_INITIALIZED, CKR_DATA_INVALID, CKR_DATA_LEN_RANGE, CKR_DEVICE_MEMORY, CKR_FUNCTION_CANCELED,
+    CKR_GENERAL_ERROR, CKR_HOST_MEMORY, CKR_KEY_FUNCTION_NOT_PERMITTED,
 };
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 use crate::{
     capabilities::{self, OaepRoute},
     catalogue::KeyAlgorithm,
-    ckr::Failure,
+    ckr::{Failure, Remedy},
     error::TokenError,
     job::Work,
     mechanism::{DecryptScheme, Digest, SignMechanism},
@@ -50,13 +50,6 @@ impl From<Failure> for Fault {
 impl From<TokenError> for Fault {
     fn from(error: TokenError) -> Self {
         Self::Refused(error)
-    }
-}
-
-impl TokenError {
-    /// An operation that ended with this ended properly: the session has none active.
-    pub(super) fn keeps_session(&self) -> bool {
-        matches!(self, Self::DecryptionFailed { .. })
     }
 }
 
@@ -241,18 +234,8 @@ impl Operation<'_> {
                 lock(&self.shared.guard).unclear();
                 None
             }
-            ("C_Decrypt", Work::Decrypt { .. }) => match failure.ckr.0 {
-                CKR_ENCRYPTED_DATA_INVALID | CKR_ENCRYPTED_DATA_LEN_RANGE | CKR_DATA_INVALID | CKR_DATA_LEN_RANGE => {
-                    Some(self.decryption_failed())
-                }
-                // Some modules (SoftHSM) say no more than this of a wrong padding; one that is in trouble has lost the
-                // session too.
-                CKR_GENERAL_ERROR | CKR_FUNCTION_FAILED | CKR_DEVICE_ERROR if session.get_session_info().is_ok() => {
-                    Some(self.decryption_failed())
-                }
-                _ => None,
-            },
-            ("C_DeriveKey", Work::Agree { .. }) if failure.ckr.remedy() == crate::ckr::Remedy::Caller => {
+            ("C_Decrypt", _) if may_be_the_padding(failure, session) => Some(self.decryption_failed()),
+            ("C_DeriveKey", Work::Agree { .. }) if failure.ckr.remedy() == Remedy::Caller => {
                 Some(self.refused("the token refuses the other party's public key"))
             }
             _ => None,
@@ -296,6 +279,22 @@ impl Operation<'_> {
         TokenError::DecryptionFailed {
             token: self.shared.name.clone(),
         }
+    }
+}
+
+/// Whether C_Decrypt may have failed for what the ciphertext holds. Modules say that in many ways (SoftHSM:
+/// CKR_GENERAL_ERROR), and one that is told apart from the others is an oracle. So it may be the padding unless the answer
+/// says that it was something else, or the session is lost as well.
+fn may_be_the_padding(failure: Failure, session: &Session) -> bool {
+    match failure.ckr.remedy() {
+        Remedy::Caller => true,
+        Remedy::Examine => {
+            !matches!(
+                failure.ckr.0,
+                CKR_HOST_MEMORY | CKR_DEVICE_MEMORY | CKR_FUNCTION_CANCELED | CKR_CRYPTOKI_NOT_INITIALIZED
+            ) && session.get_session_info().is_ok()
+        }
+        Remedy::LookUp | Remedy::NewSession | Remedy::LogIn | Remedy::Absent => false,
     }
 }
 
