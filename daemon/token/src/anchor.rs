@@ -182,16 +182,16 @@ impl Anchor {
             return Err(TokenError::Absent { token });
         }
         {
-            let guard = lock(&self.shared.guard);
+            let mut guard = lock(&self.shared.guard);
             if guard.has_failed(&pin) {
                 return Err(TokenError::PinAlreadyFailed { token });
             }
             if self.shared.live().is_some() && guard.kept().is_some() {
-                if guard.is_kept(&pin) {
+                if guard.guess(&pin) {
                     return Ok(());
                 }
                 drop(guard);
-                let detail = "it is unlocked with another PIN: lock it first";
+                let detail = "it is unlocked already, and this PIN is not compared or not the one: lock it first";
                 return Err(TokenError::InputRefused { token, detail });
             }
         }

@@ -18,11 +18,15 @@ const MAX_REMEMBERED: usize = 1024;
 /// Logins whose outcome is unclear (a device error, not a verdict on the PIN) that may follow each other automatically.
 const MAX_UNCLEAR: u8 = 2;
 
+/// PINs that may be compared with the one in use. No token counts these guesses.
+const MAX_GUESSES: u8 = 3;
+
 pub(crate) struct PinGuard {
     hash_key: Zeroizing<[u8; 32]>,
     failed: VecDeque<[u8; 32]>,
     kept: Option<Pin>,
     unclear: u8,
+    guesses: u8,
 }
 
 impl PinGuard {
@@ -33,6 +37,7 @@ impl PinGuard {
             failed: VecDeque::new(),
             kept,
             unclear: 0,
+            guesses: 0,
         }
     }
 
@@ -41,9 +46,14 @@ impl PinGuard {
         self.kept.as_ref().filter(|_| self.unclear < MAX_UNCLEAR)
     }
 
-    /// Whether this is the PIN in use.
-    pub(crate) fn is_kept(&self, pin: &Pin) -> bool {
-        self.kept.as_ref().is_some_and(|kept| kept == pin)
+    /// Whether this is the PIN in use. After some wrong guesses the answer is no, until a login has proved a PIN.
+    pub(crate) fn guess(&mut self, pin: &Pin) -> bool {
+        if self.guesses == MAX_GUESSES {
+            return false;
+        }
+        let right = self.is_kept(pin);
+        self.guesses += u8::from(!right);
+        right
     }
 
     pub(crate) fn has_failed(&self, pin: &Pin) -> bool {
@@ -54,6 +64,7 @@ impl PinGuard {
     /// The token accepted this PIN.
     pub(crate) fn succeeded(&mut self, pin: Pin) {
         self.unclear = 0;
+        self.guesses = 0;
         self.kept = Some(pin);
     }
 
@@ -79,6 +90,10 @@ impl PinGuard {
     pub(crate) fn forget(&mut self) {
         self.kept = None;
         self.unclear = 0;
+    }
+
+    fn is_kept(&self, pin: &Pin) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept == pin)
     }
 
     fn hash(&self, pin: &Pin) -> [u8; 32] {
@@ -130,6 +145,18 @@ mod tests {
         assert!(guard.kept().is_none());
         guard.succeeded(pin("1234"));
         assert!(guard.kept().is_some());
+    }
+
+    #[test]
+    fn the_pin_in_use_is_compared_with_few_guesses() {
+        let mut guard = guard(Some("1234"));
+        assert!(guard.guess(&pin("1234")));
+        for guess in 0..MAX_GUESSES {
+            assert!(!guard.guess(&pin(&guess.to_string())));
+        }
+        assert!(!guard.guess(&pin("1234")));
+        guard.succeeded(pin("1234"));
+        assert!(guard.guess(&pin("1234")));
     }
 
     #[test]
