@@ -45,6 +45,7 @@ pub(crate) enum Command {
     Lock(oneshot::Sender<Result<(), TokenError>>),
     Repair(Repair),
     Certificates(Vec<Vec<u8>>),
+    /// Wakes the anchor, which sees by the closed queue that it is to stop.
     Shutdown,
 }
 
@@ -103,11 +104,11 @@ impl Anchor {
 
     /// Looks after the token until it is told to stop.
     pub(crate) fn run(mut self) {
-        loop {
+        while !self.shared.queue.is_closed() {
             let patience = if self.module.is_none() { Duration::ZERO } else { TICK };
             self.tend();
             match self.commands.recv_timeout(patience) {
-                Ok(Command::Shutdown) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => break,
                 Ok(command) => self.obey(command),
                 Err(RecvTimeoutError::Timeout) => {}
             }

@@ -30,7 +30,10 @@ pub(crate) struct Module {
 
 /// What a search came to.
 pub(crate) enum Search {
+    /// One matches, and its slot is reserved.
     Found(Slot, Box<TokenInfo>),
+    /// The one that matches is another configured token's, which is named.
+    Taken(String),
     /// Nothing matches; how many tokens were looked at.
     Nothing(usize),
     /// Several match; what tells them apart.
@@ -88,8 +91,12 @@ impl Module {
         Ok(())
     }
 
-    /// Looks through the slots that hold a token.
-    pub(crate) fn find(&self, selector: &TokenSelector) -> Result<Search, Failure> {
+    /// Looks through the slots that hold a token and reserves the slot of the one that matches for `token`.
+    ///
+    /// Search and reservation are one step: nobody restarts the module in between, under whose feet a call would crash it
+    /// and a slot's number become another's.
+    pub(crate) fn find(&self, selector: &TokenSelector, token: &str) -> Result<Search, Failure> {
+        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         let mut seen = 0;
         let mut found: Vec<(Slot, TokenInfo)> = Vec::new();
         for slot in self.context.get_slots_with_token()? {
@@ -112,20 +119,14 @@ impl Module {
                 .collect();
             return Ok(Search::Ambiguous(names.join(", ")));
         }
-        Ok(match found.pop() {
-            Some((slot, info)) => Search::Found(slot, Box::new(info)),
-            None => Search::Nothing(seen),
-        })
-    }
-
-    /// Reserves a slot for a configured token; the name of the one that has it already otherwise.
-    pub(crate) fn claim(&self, slot: Slot, token: &str) -> Result<(), String> {
-        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((slot, info)) = found.pop() else {
+            return Ok(Search::Nothing(seen));
+        };
         match claims.get(&slot.id()) {
-            Some(owner) if owner != token => Err(owner.clone()),
+            Some(owner) if owner != token => Ok(Search::Taken(owner.clone())),
             _ => {
                 claims.insert(slot.id(), token.to_owned());
-                Ok(())
+                Ok(Search::Found(slot, Box::new(info)))
             }
         }
     }

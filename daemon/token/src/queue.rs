@@ -118,6 +118,10 @@ impl<T> Queue<T> {
         removed
     }
 
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
     /// Lets every worker go and returns the jobs that were waiting.
     pub(crate) fn close(&self) -> Vec<T> {
         let mut state = self.lock();

@@ -138,7 +138,7 @@ impl Tokens {
                     token: shared.name.clone(),
                 }));
             }
-            // An anchor that has hung notices when its queue is gone.
+            // Only wakes the anchor: one with a full command queue is awake and sees that the jobs' queue is closed.
             let _ = shared.anchor.try_send(Command::Shutdown);
         }
     }

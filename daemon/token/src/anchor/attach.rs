@@ -52,7 +52,7 @@ impl Anchor {
     pub(super) fn attach(&mut self) {
         let Some(module) = self.module.clone() else { return };
         self.next_attempt = Instant::now() + self.pause;
-        let (slot, info) = match module.find(&self.selector) {
+        let (slot, info) = match module.find(&self.selector, &self.shared.name) {
             Ok(Search::Found(slot, info)) => (slot, info),
             Ok(Search::Nothing(seen)) => {
                 self.pause = TICK;
@@ -68,12 +68,12 @@ impl Anchor {
                 let detail = format!("several tokens match: {names}; add a serial to the configuration");
                 return self.set_state(TokenState::Failed, detail);
             }
+            Ok(Search::Taken(owner)) => {
+                let detail = format!("it is the same token as {owner}: remove one of the two from the configuration");
+                return self.set_state(TokenState::Failed, detail);
+            }
             Err(failure) => return self.give_up_for_now(failure),
         };
-        if let Err(owner) = module.claim(slot, &self.shared.name) {
-            let detail = format!("it is the same token as {owner}: remove one of the two from the configuration");
-            return self.set_state(TokenState::Failed, detail);
-        }
         let session = match module.context.open_ro_session(slot) {
             Ok(session) => session,
             Err(error) => {
