@@ -1,6 +1,10 @@
 //! Which of the strings in a certificate are mailboxes, and their normal form.
 
-/// Each mailbox once, in the order found, with the domain in lower case.
+/// Mailboxes that are taken from one certificate. The rest is passed over: every address of a message is compared with all
+/// of them, and no person has as many.
+const MAX_ADDRESSES: usize = 100;
+
+/// Each mailbox once, in the order found, with the domain in lower case; the first [`MAX_ADDRESSES`] of them.
 pub(super) fn collect(alternative_names: &[String], subject_addresses: &[String]) -> Vec<String> {
     let mut addresses: Vec<String> = Vec::new();
     for address in alternative_names
@@ -8,6 +12,9 @@ pub(super) fn collect(alternative_names: &[String], subject_addresses: &[String]
         .chain(subject_addresses)
         .filter_map(|address| normal_form(address))
     {
+        if addresses.len() == MAX_ADDRESSES {
+            break;
+        }
         if !addresses.contains(&address) {
             addresses.push(address);
         }
@@ -43,6 +50,17 @@ mod tests {
             &strings(&["Alice@example.org", "a@b"]),
         );
         assert_eq!(addresses, ["Alice@example.org", "bob@example.org", "a@b"]);
+    }
+
+    #[test]
+    fn no_more_are_taken_than_a_message_may_be_compared_with() {
+        let many: Vec<String> = (0..2 * MAX_ADDRESSES)
+            .map(|number| format!("{number}@example.org"))
+            .collect();
+        assert_eq!(
+            collect(&many, &many),
+            many.into_iter().take(MAX_ADDRESSES).collect::<Vec<_>>()
+        );
     }
 
     #[test]

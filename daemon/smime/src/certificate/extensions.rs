@@ -1,6 +1,6 @@
 //! The extensions that S/MIME asks about (RFC 8550, section 4.4): keyUsage, extendedKeyUsage, subjectAltName,
 //! subjectKeyIdentifier, basicConstraints. A usage extension that cannot be read permits nothing; the others that cannot
-//! be read count as absent.
+//! be read count as absent. If the list itself cannot be read to its end, nothing is permitted.
 
 use const_oid::ObjectIdentifier;
 use const_oid::db::rfc5280;
@@ -33,8 +33,11 @@ impl Extensions {
     /// Reads the Extensions, DER, without the explicit tag around them.
     pub(super) fn read(der: &[u8]) -> Self {
         let mut found = Self::default();
-        // What was read before the fault counts; after it there is nothing to go by.
-        let _ = found.read_all(der);
+        if found.read_all(der).is_err() {
+            // What was read before the fault counts, but behind it a restriction may stand.
+            found.key_usage = Some(Usage::default());
+            found.email_use = Some(false);
+        }
         found
     }
 

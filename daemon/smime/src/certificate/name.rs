@@ -39,6 +39,9 @@ pub(super) fn email_addresses(name: &[u8]) -> Vec<String> {
         .collect()
 }
 
+/// Attributes in one RelativeDistinguishedName that are compared one by one, in any order. There is one as a rule.
+const MAX_ATTRIBUTES: usize = 16;
+
 /// Whether two Names (DER) are the same by the rules of RFC 5280, section 7.1: string types, case and runs of spaces make
 /// no difference.
 pub(super) fn same(left: &[u8], right: &[u8]) -> bool {
@@ -46,7 +49,9 @@ pub(super) fn same(left: &[u8], right: &[u8]) -> bool {
         (Ok(left), Ok(right)) => {
             left.len() == right.len()
                 && left.iter().zip(&right).all(|(left, right)| {
-                    left.len() == right.len() && left.iter().all(|one| right.iter().any(|other| one.same(other)))
+                    left.len() == right.len()
+                        && left.len() <= MAX_ATTRIBUTES
+                        && left.iter().all(|one| right.iter().any(|other| one.same(other)))
                 })
         }
         _ => false,

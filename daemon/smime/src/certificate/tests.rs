@@ -159,6 +159,21 @@ fn an_unreadable_key_usage_permits_nothing_and_does_not_sink_the_certificate() {
 }
 
 #[test]
+fn extensions_that_cannot_be_read_to_their_end_permit_nothing() {
+    let mut der = fixture!("rsa-alice").der().to_vec();
+    // The object identifier of keyUsage becomes a NULL with content, so that the usage behind it is never seen.
+    let at = der
+        .windows(5)
+        .position(|window| window == [0x06, 0x03, 0x55, 0x1d, 0x0f])
+        .unwrap();
+    der[at] = 0x05;
+    let certificate = Certificate::from_der(&der).unwrap();
+    assert!(!certificate.allows_encryption());
+    assert!(!certificate.allows_signing());
+    assert!(!certificate.allows_email());
+}
+
+#[test]
 fn truncated_extended_and_oversized_input_is_refused() {
     let der = fixture!("p256").der().to_vec();
     for len in 0..der.len() {
