@@ -118,8 +118,10 @@ fn hex(digit: u8) -> Option<u8> {
 /// A quoted string, or else everything up to the next semicolon or comment: senders forget quotes around `=` and spaces.
 fn value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
-        let ends = [text.find(';'), text.find(" ("), text.find("\t(")];
-        let end = ends.into_iter().flatten().min().unwrap_or(text.len());
+        // Comments are looked for up to the semicolon alone, so that many parameters do not each cost a look at all the rest.
+        let text_or_comment = text.split(';').next().unwrap_or_default();
+        let comments = [text_or_comment.find(" ("), text_or_comment.find("\t(")];
+        let end = comments.into_iter().flatten().min().unwrap_or(text_or_comment.len());
         let (value, rest) = text.split_at_checked(end).unwrap_or((text, ""));
         return (value.trim().to_owned(), rest);
     };
