@@ -12,6 +12,10 @@ use crate::certificate::Certificate;
 use crate::report::{Check, SignerReport};
 use crate::signature::{Message, Scheme};
 
+/// Certificates that are tried for one signer. No two should bear the same issuer and serial number; a message full of those
+/// that do must not cost a signature check for each pair of signer and certificate.
+const MAX_CANDIDATES: usize = 4;
+
 /// What the message holds for its signers to be checked against.
 pub(super) struct Evidence<'a> {
     pub(super) content_type: ObjectIdentifier,
@@ -114,6 +118,7 @@ fn signature<'a>(
         .certificates
         .iter()
         .filter(|certificate| signer.identifier.names(certificate))
+        .take(MAX_CANDIDATES)
         .peekable();
     let first = candidates.peek().copied();
     let scheme = match scheme {

@@ -252,6 +252,42 @@ fn the_signature_decides_between_certificates_of_the_same_name() {
 }
 
 #[test]
+fn a_crowd_of_certificates_of_the_same_name_is_not_tried_one_by_one() {
+    // Each with another octet of the key changed.
+    let genuine = certificate();
+    let key = genuine.public_key_bits();
+    let at = genuine
+        .der()
+        .windows(key.len())
+        .position(|window| window == key)
+        .unwrap();
+    let forged = (1..=8).map(|offset| {
+        let mut der = genuine.der().to_vec();
+        der[at + offset] ^= 1;
+        Certificate::from_der(&der).unwrap()
+    });
+    let certificates: Vec<_> = forged.chain([certificate()]).collect();
+    let attributes = [content_type(), message_digest()];
+    let signer = signer(Some(&attributes), sign(&tlv(SET, &attributes.concat())));
+    let mut content = ContentDigest::for_opaque(&[SHA256]);
+    content.update(CONTENT);
+    let (digests, looks_like_attributes) = content.finish();
+    let report = report(
+        &signer,
+        &Evidence {
+            content_type: ID_DATA,
+            digests: &digests,
+            looks_like_attributes,
+            certificates: &certificates,
+            from: &[],
+            sender: None,
+        },
+    );
+    assert!(report.signature.is_failed(), "{:?}", report.signature);
+    assert_eq!(report.certificate.as_ref(), certificates.first());
+}
+
+#[test]
 fn a_digest_algorithm_in_the_signature_algorithm_has_to_be_the_one_beside_it() {
     let attributes = [content_type(), message_digest()];
     let mut signer = signer(Some(&attributes), sign(&tlv(SET, &attributes.concat())));
