@@ -1,4 +1,14 @@
-//! Pure S/MIME.
+//! Pure S/MIME: signed and encrypted messages made and opened as streams, in constant memory. Bytes and a time go in, bytes,
+//! questions and a report come out; no file, socket, clock or private key is known here.
+//!
+//! What a private key has to do is said to the caller (`chanceryd`), who sees to it that it is done and brings back the
+//! result. Who may use which key, and whether a certificate is to be trusted, is decided elsewhere.
+//!
+//! ```text
+//!   sign, encrypt    message ──► mime::EntityMaker ──► cipher, digest ──► ber::CmsWriter ──► message
+//!   verify, decrypt  message ──► mime::EntityReader ──► ber::CmsReader ──► cipher, digest ──► content, report
+//!                                                        └► recipient, signature, certificate
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod algorithm;
