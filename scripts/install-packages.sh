@@ -35,6 +35,7 @@ demo() {
 tests() {
     demo
     want g++ on_path c++
+    want gpg-agent on_path gpg-agent
     want gpgsm on_path gpgsm
     want libengine-pkcs11-openssl library 'engines-*/pkcs11.so'
     want libnss3-tools on_path cmsutil
