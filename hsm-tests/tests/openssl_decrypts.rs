@@ -133,8 +133,10 @@ fn a_changed_ciphertext_is_noticed_when_it_is_authenticated() {
     let options = ["--content-encryption", "aes256-gcm"];
     let encrypted = encrypt(&daemon, &[Person::Alice], &options, &letter(Person::Alice));
     let mut der = openssl::reencode(&["-outform", "DER"], &encrypted).unwrap();
+    let pair = Person::Alice.encryption();
+    assert_eq!(openssl::decrypt(&pair, &["-inform", "DER"], &der).unwrap(), ENTITY);
     // The tag is at the end; the ciphertext is before it.
     let at = der.len() - 40;
     der[at] ^= 1;
-    assert!(openssl::decrypt(&Person::Alice.encryption(), &["-inform", "DER"], &der).is_err());
+    assert!(openssl::decrypt(&pair, &["-inform", "DER"], &der).is_err());
 }

@@ -30,7 +30,8 @@ fn openssl_verifies_everybodys_signatures_with_every_digest_clear_and_opaque() {
             for form in FORMS {
                 let options = [form, &["--digest", digest]].concat();
                 let signed = sign(&daemon, &options, &letter(person));
-                let content = openssl::verify(&[], &signed);
+                // With -cades it looks into signingCertificateV2 as well.
+                let content = openssl::verify(&["-cades"], &signed);
                 assert_eq!(content.unwrap(), ENTITY, "{person:?} {options:?}");
             }
         }
