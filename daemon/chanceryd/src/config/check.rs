@@ -1,17 +1,18 @@
-//! From raw to checked. Goes on after a problem, so that one run of `check-config` tells them all.
+//! From raw to checked. Goes on after a problem, so that one run of `check-config` tells them all. What it says of modules
+//! and tokens is in `check/tokens.rs`.
 
-use std::collections::BTreeMap;
+mod tokens;
+
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use chancery_smime::algorithm::{ContentEncryptionAlgorithm as Cipher, DigestAlgorithm};
-use chancery_token::{Priority, TokenSelector};
+use chancery_token::Priority;
 
-use super::environment::{conflicting, is_reserved};
 use super::names::{self, Names};
-use super::raw::{Raw, RawAudit, RawLimits, RawListen, RawLog, RawMail, RawModule, RawPin, RawTls, RawToken};
-use super::{Audit, Config, Limits, Listen, Log, LogFormat, Mail, Module, PinSource, Tls, Token, UnixSocket};
+use super::raw::{Raw, RawAudit, RawLimits, RawListen, RawLog, RawMail, RawTls};
+use super::{Audit, Config, Limits, Listen, Log, LogFormat, Mail, Tls, UnixSocket};
 use crate::audit::Sync;
 use crate::policy::Grants;
 
@@ -215,141 +216,6 @@ impl Found {
             ),
             spool_directory: self.path("mail.spool_directory", spool),
             hold_in_memory: self.number("mail.hold_in_memory", raw.hold_in_memory, 4 << 20, 0..=1 << 30),
-        }
-    }
-
-    fn modules(&mut self, raw: Vec<RawModule>) -> Vec<Module> {
-        let mut modules: Vec<Module> = Vec::with_capacity(raw.len());
-        for (
-            index,
-            RawModule {
-                name,
-                path,
-                environment,
-            },
-        ) in raw.into_iter().enumerate()
-        {
-            let at = |key: &str| format!("module[{index}].{key}");
-            self.unique(at("name"), &name, modules.iter().map(|module| module.name.as_str()));
-            let path = self.path(at("path"), path);
-            self.environment(index, &environment, &modules);
-            modules.push(Module {
-                name,
-                path,
-                environment,
-            });
-        }
-        modules
-    }
-
-    fn environment(&mut self, index: usize, environment: &BTreeMap<String, String>, before: &[Module]) {
-        for (variable, value) in environment {
-            if !names::is_variable(variable) || value.contains('\0') {
-                self.problem(
-                    format!("module[{index}].environment"),
-                    format!("{variable:?} is no environment variable"),
-                );
-                continue;
-            }
-            let key = format!("module[{index}].environment.{variable}");
-            if is_reserved(variable) {
-                self.problem(key, "belongs to the service manager");
-            } else if let Some(other) = conflicting(before, variable, value) {
-                let reason = "all modules share one environment; leave one of them out or run a second daemon for it";
-                self.problem(key, format!("module {other:?} sets another value; {reason}"));
-            }
-        }
-    }
-
-    fn tokens(&mut self, raw: Vec<RawToken>, modules: &[Module], queue: usize) -> Vec<Token> {
-        let mut tokens: Vec<Token> = Vec::with_capacity(raw.len());
-        for (index, raw) in raw.into_iter().enumerate() {
-            let at = |key: &str| format!("token[{index}].{key}");
-            self.unique(at("name"), &raw.name, tokens.iter().map(|token| token.name.as_str()));
-            if !modules.iter().any(|module| module.name == raw.module) {
-                self.problem(at("module"), format!("there is no [[module]] named {:?}", raw.module));
-            }
-            let selector = self.selector(&at("uri"), raw.uri, raw.label, raw.serial);
-            tokens.push(Token {
-                selector,
-                sessions: self.number(at("sessions"), raw.sessions, 4, 1..=1024),
-                queue: self.number(at("queue"), raw.queue, queue, 1..=65_536),
-                pin: raw.pin.and_then(|pin| self.pin(&at("pin"), pin)),
-                name: raw.name,
-                module: raw.module,
-            });
-        }
-        tokens
-    }
-
-    fn selector(
-        &mut self,
-        at: &str,
-        uri: Option<String>,
-        label: Option<String>,
-        serial: Option<String>,
-    ) -> TokenSelector {
-        let nothing = TokenSelector::Attributes {
-            label: None,
-            serial: None,
-        };
-        match (uri, label, serial) {
-            (Some(uri), None, None) => match uri.parse() {
-                Ok(uri) => TokenSelector::Uri(uri),
-                Err(error) => {
-                    self.problem(at, error);
-                    nothing
-                }
-            },
-            (None, None, None) => {
-                self.problem(at, "nothing says which token this is; give uri, label or serial");
-                nothing
-            }
-            (None, label, serial) => TokenSelector::Attributes { label, serial },
-            (Some(_), _, _) => {
-                self.problem(at, "goes without label and serial; write them into the URI");
-                nothing
-            }
-        }
-    }
-
-    fn pin(&mut self, at: &str, raw: RawPin) -> Option<PinSource> {
-        match (raw.credential, raw.file, raw.environment) {
-            (Some(name), None, None) if name.is_empty() || name.contains('/') || name.starts_with('.') => {
-                self.problem(
-                    format!("{at}.credential"),
-                    format!("{name:?} is not the name of a systemd credential"),
-                );
-                None
-            }
-            (Some(name), None, None) => Some(PinSource::Credential(name)),
-            (None, Some(path), None) => Some(PinSource::File(self.path(format!("{at}.file"), path))),
-            (None, None, Some(name)) if !names::is_variable(&name) => {
-                self.problem(
-                    format!("{at}.environment"),
-                    format!("{name:?} is not the name of an environment variable"),
-                );
-                None
-            }
-            (None, None, Some(name)) => Some(PinSource::Environment(name)),
-            _ => {
-                self.problem(
-                    at,
-                    "give exactly one of credential, file and environment, or no pin at all",
-                );
-                None
-            }
-        }
-    }
-
-    fn unique<'a>(&mut self, key: String, name: &str, mut taken: impl Iterator<Item = &'a str>) {
-        if !names::is_name(name) {
-            self.problem(
-                key,
-                format!("{name:?} is no name: lower-case letters, digits and .-_, at most 63"),
-            );
-        } else if taken.any(|other| other == name) {
-            self.problem(key, format!("{name:?} is there twice"));
         }
     }
 

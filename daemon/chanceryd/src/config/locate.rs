@@ -27,7 +27,7 @@ pub(super) fn syntax(text: &str, error: &toml::de::Error) -> Problem {
     let offset = error.span().map_or(0, |span| span.start);
     let (document, _errors) = DeTable::parse_recoverable(text);
     let key = key_at(&document, offset);
-    let message = if key.ends_with(".pin") {
+    let message = if key.split('.').any(|part| part == "pin") {
         // serde quotes what it did not expect, and that may be the PIN itself.
         "must say where the PIN comes from, { credential = … }, { file = … } or { environment = … }; never the PIN itself"
             .to_owned()
