@@ -168,7 +168,9 @@ fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 }
 
 fn read(path: &Path, file: std::fs::File) -> Result<Zeroizing<Vec<u8>>, TlsError> {
-    let mut bytes = Zeroizing::new(Vec::new());
+    // Room for everything from the start: a vector that grows leaves copies of the key behind.
+    let len = file.metadata().map_or(0, |metadata| metadata.len()).min(MAX_BYTES);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(len).unwrap_or(0) + 64));
     let result = file.take(MAX_BYTES).read_to_end(&mut bytes);
     result.map_err(|source| TlsError::Read {
         path: path.to_owned(),
