@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 
 SCRIPTS := $(shell git ls-files --cached --others --exclude-standard '*.sh' .ci/run)
 
-.PHONY: help demo test check install
+.PHONY: help demo test fuzz check install
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,11 @@ test: ## run every test, against SoftHSM and real peers
 	cargo build --locked --workspace
 	cargo test --locked --workspace --doc --quiet
 	cargo nextest run --locked --workspace
+	FUZZ_SECONDS=4 fuzz/run.sh
+
+fuzz: ## build the fuzz targets and run each for FUZZ_SECONDS (10)
+	@scripts/install-packages.sh fuzz
+	fuzz/run.sh
 
 check: ## format, lints, dependency rules, contract, documentation, scripts, units: the law
 	@scripts/install-packages.sh check

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that a make target needs and that this machine lacks, and says so first.
 #
-#   scripts/install-packages.sh SET…      where SET is one of: build demo test check
+#   scripts/install-packages.sh SET…      where SET is one of: build demo test fuzz check
 #
 # A package is missing when what it is wanted for is missing, so that what came here another way is left alone.
 set -euo pipefail
@@ -46,6 +46,11 @@ tests() {
     want systemd on_path systemd-analyze
 }
 
+fuzz() {
+    build
+    want g++ on_path c++
+}
+
 check() {
     build
     want npm on_path npm
@@ -57,7 +62,7 @@ check() {
 
 for set in "$@"; do
     case $set in
-    build | demo | check) "$set" ;;
+    build | demo | fuzz | check) "$set" ;;
     test) tests ;;
     *)
         echo "install-packages: unknown set: $set" >&2
