@@ -22,7 +22,7 @@ fn decrypt(pieces: &[&[u8]]) -> Result<Vec<u8>, DecryptError> {
         let released = &output.plaintext;
         assert!(released.is_empty() || released.ends_with(b"MIME-Version: 1.0\r\n"));
         release.push(&output.held, &mut output.plaintext)?;
-        release.finish();
+        assert!(release.finish().authenticated);
     }
     Ok(output.plaintext)
 }
