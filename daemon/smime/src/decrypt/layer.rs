@@ -7,6 +7,7 @@ use der::Decode;
 use der::asn1::OctetStringRef;
 
 use super::{ContentKey, DecryptError, Finished, KeyRequest, Opened, Output, Release};
+use crate::ber::encode::SET;
 use crate::ber::{CmsVisitor, Field};
 use crate::cipher::{CbcDecryptor, ContentEncryption, ContentTooLong, GcmVerifier, KeyLengthError, Mode, PaddingError};
 use crate::limits::Limits;
@@ -223,8 +224,6 @@ impl CmsVisitor for Visitor<'_> {
         Ok(())
     }
 }
-
-const SET: u8 = 0x31;
 
 impl std::fmt::Debug for Content {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -8,14 +8,13 @@ use rand_core::CryptoRng;
 use super::{EncryptError, Recipient};
 use crate::algorithm::{ContentEncryptionAlgorithm, KeyManagementAlgorithm};
 use crate::ber::CmsWriter;
-use crate::ber::encode::{OCTET_STRING, push_tlv};
+use crate::ber::encode::{OCTET_STRING, SET, push_tlv};
 use crate::cipher::{CbcEncryptor, ContentEncryption, ContentKey, ContentTooLong, GcmSealer, Mode};
 use crate::mime::{Base64Encoder, SmimeType};
 use crate::recipient;
 
 /// The ciphertext in one OCTET STRING: a whole number of AES blocks.
 const PIECE_LEN: usize = 64 * 1024;
-const SET: u8 = 0x31;
 const CONTENT_TYPE: ObjectIdentifier = ID_DATA;
 
 pub(super) struct EncryptedLayer {

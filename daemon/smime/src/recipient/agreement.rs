@@ -11,8 +11,7 @@ use sha1::Sha1;
 use sha2::{Sha224, Sha256, Sha384, Sha512};
 use zeroize::Zeroizing;
 
-use super::identifier::{SEQUENCE, tlv};
-use crate::ber::encode::{OCTET_STRING, OID, push_tlv};
+use crate::ber::encode::{OCTET_STRING, OID, SEQUENCE, push_tlv, tlv};
 
 /// dhSinglePass-stdDH-hkdf-sha256-scheme and its sisters (RFC 8418, section 4).
 const HKDF_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.3.19");

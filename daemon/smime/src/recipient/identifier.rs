@@ -6,11 +6,8 @@ use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 use sha1::{Digest, Sha1};
 
 use super::read::MalformedRecipient;
-use crate::ber::encode::{INTEGER, push_tlv};
+use crate::ber::encode::{INTEGER, SEQUENCE, push_tlv, tlv};
 use crate::certificate::Certificate;
-
-/// The DER tag of a SEQUENCE.
-pub(super) const SEQUENCE: u8 = 0x30;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RecipientIdentifier {
@@ -70,11 +67,4 @@ pub(super) fn issuer_and_serial(certificate: &Certificate) -> Vec<u8> {
     let mut fields = certificate.issuer_der().to_vec();
     push_tlv(INTEGER, certificate.serial(), &mut fields);
     tlv(SEQUENCE, &fields)
-}
-
-/// One DER element.
-pub(super) fn tlv(tag: u8, contents: &[u8]) -> Vec<u8> {
-    let mut element = Vec::with_capacity(contents.len().saturating_add(6));
-    push_tlv(tag, contents, &mut element);
-    element
 }

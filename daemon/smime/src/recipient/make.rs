@@ -6,10 +6,10 @@ use rand_core::CryptoRng;
 use super::RecipientError;
 use super::agreement::{Kdf, KeyWrap, Shared};
 use super::curve::Curve;
-use super::identifier::{SEQUENCE, issuer_and_serial, tlv};
+use super::identifier::issuer_and_serial;
 use super::transport::{self, Padding};
 use crate::algorithm::{KeyManagementAlgorithm, PublicKeyAlgorithm};
-use crate::ber::encode::{INTEGER, OCTET_STRING, OID, push_tlv};
+use crate::ber::encode::{INTEGER, OCTET_STRING, OID, SEQUENCE, push_tlv, tlv};
 use crate::certificate::Certificate;
 use crate::cipher::ContentKey;
 

@@ -14,10 +14,11 @@ use der::asn1::AnyRef;
 
 use super::agreement::{Kdf, KdfDigest, KeyWrap, Shared};
 use super::curve::Curve;
-use super::identifier::{RecipientIdentifier, SEQUENCE, issuer_and_serial, tlv};
+use super::identifier::{RecipientIdentifier, issuer_and_serial};
 use super::oaep::{OaepParameters, sha256_identifier};
 use super::*;
 use crate::algorithm::{ContentEncryptionAlgorithm, DigestAlgorithm};
+use crate::ber::encode::{SEQUENCE, tlv};
 use crate::certificate::Certificate;
 use crate::cipher::ContentKey;
 use crate::limits::Limits;

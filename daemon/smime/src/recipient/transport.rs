@@ -10,9 +10,9 @@ use rsa::traits::RandomizedEncryptor;
 use sha2::Sha256;
 use spki::AlgorithmIdentifierRef;
 
-use super::identifier::{SEQUENCE, issuer_and_serial, tlv};
+use super::identifier::issuer_and_serial;
 use super::{RecipientError, oaep};
-use crate::ber::encode::{INTEGER, OCTET_STRING, push_tlv};
+use crate::ber::encode::{INTEGER, OCTET_STRING, SEQUENCE, push_tlv, tlv};
 use crate::certificate::Certificate;
 use crate::cipher::ContentKey;
 
