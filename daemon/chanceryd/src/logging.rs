@@ -1,5 +1,5 @@
-//! The log: as text or JSON on standard error, or to journald with a journal field for each field. What happened to keys is not here but in the
-//! audit trail; no secret is in either.
+//! The log: as text or JSON on standard error, or to journald with a journal field for each field. What happened to keys is
+//! not here but in the audit trail; no secret is in either.
 
 use std::io;
 

@@ -67,8 +67,8 @@ pub async fn find(context: &Context, call: &Call, address: &str) -> Result<Descr
     Ok(describe(context, &index, &identity))
 }
 
-/// The identity that a request names and the grant that lets the caller do `operation` for it. Without a grant for it, an identity that
-/// exists and one that does not have the same answer.
+/// The identity that a request names and the grant that lets the caller do `operation` for it. Without a grant for it, an
+/// identity that exists and one that does not have the same answer.
 pub(super) fn authorized(
     context: &Context,
     call: &Call,

@@ -44,8 +44,8 @@ pub async fn find(context: &Context, call: &Call, id: KeyId) -> Result<Arc<Key>,
     authorized(context, call, &index, id, Operation::List).map(|(key, _)| Arc::clone(key))
 }
 
-/// The key that a request names and the grant that lets the caller do `operation` with it. Without a grant for it, a key that exists and
-/// one that does not have the same answer.
+/// The key that a request names and the grant that lets the caller do `operation` with it. Without a grant for it, a key
+/// that exists and one that does not have the same answer.
 pub(super) fn authorized<'a>(
     context: &Context,
     call: &Call,
