@@ -1,6 +1,6 @@
 //! Puts private keys, public halves and certificates together. Pure: what was read goes in, the catalogue comes out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use crate::{
     catalogue::{
@@ -92,7 +92,9 @@ pub(crate) fn assemble(objects: &Objects, outside: &[Vec<u8>]) -> (Catalogue, Ha
             continue;
         };
         let id = KeyId::of_spki(&spki_der);
-        if handles.insert(id, key.handle).is_none() {
+        // A key that is there twice is the first of its objects: the handle goes with the attributes that are listed.
+        if let Entry::Vacant(vacant) = handles.entry(id) {
+            vacant.insert(key.handle);
             keys.push(entry(key, id, algorithm, spki_der));
         }
     }
@@ -252,6 +254,21 @@ mod tests {
             key.label = "same".into();
         }
         assert_eq!(assemble(&objects, &[]).0.keys.len(), 0);
+    }
+
+    #[test]
+    fn of_a_key_that_is_there_twice_handle_and_attributes_are_those_of_one_object() {
+        let mut second = ec_private(20, 1, "copy");
+        second.sign = false;
+        let objects = Objects {
+            private: vec![ec_private(10, 1, "a"), second],
+            public: vec![ec_public(1, "a", 4)],
+            certificates: vec![],
+        };
+        let (catalogue, handles) = assemble(&objects, &[]);
+        assert_eq!(catalogue.keys.len(), 1);
+        assert!(catalogue.keys[0].can_sign);
+        assert_eq!(handles[&catalogue.keys[0].id], 10);
     }
 
     #[test]
