@@ -44,6 +44,11 @@ check: ## format, lints, dependency rules, contract, documentation, scripts, uni
 	RUSTDOCFLAGS=-Dwarnings cargo doc --locked --workspace --no-deps --quiet
 	if [ -x systemd/check.sh ]; then systemd/check.sh; fi
 
+bench: ## measure against raw PKCS#11, p11-kit's remoting and OpenSSL, and print one table (BENCH_ARGS=--quick for a look)
+	@scripts/install-packages.sh test
+	cargo build --locked --release --bins --package chanceryd --package chancery --package hsm-tests
+	target/release/bench $(BENCH_ARGS)
+
 install: ## build for release and install: programs, manual pages, completions, units (PREFIX, DESTDIR)
 	@scripts/install-packages.sh build
 	cargo build --locked --release --bins --package chanceryd --package chancery

@@ -142,6 +142,12 @@ impl Daemon {
         self.process.status_bytes("VmHWM")
     }
 
+    /// Starts the peak anew; returns what is resident now, in bytes.
+    pub fn reset_peak_memory(&self) -> Result<u64> {
+        self.process.reset_peak_memory()?;
+        self.memory()
+    }
+
     /// Resident memory of the process in bytes (VmRSS).
     pub fn memory(&self) -> Result<u64> {
         self.process.status_bytes("VmRSS")

@@ -77,6 +77,11 @@ impl Process {
         Ok(())
     }
 
+    /// Makes VmHWM start anew from what is resident now (proc(5), clear_refs).
+    pub(super) fn reset_peak_memory(&self) -> Result<()> {
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.pid()), "5")?)
+    }
+
     /// A line of `/proc/PID/status` that is given in kB, in bytes.
     pub(super) fn status_bytes(&self, field: &str) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;

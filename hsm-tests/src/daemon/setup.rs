@@ -38,6 +38,7 @@ pub struct Setup {
     settings: BTreeMap<String, Vec<String>>,
     softhsm_lines: String,
     counted: bool,
+    log_level: Option<String>,
 }
 
 #[derive(Debug)]
@@ -103,6 +104,13 @@ impl Setup {
         self
     }
 
+    /// The level of the daemon's log, in place of debug.
+    #[must_use]
+    pub fn log_level(mut self, level: &str) -> Self {
+        self.log_level = Some(level.to_owned());
+        self
+    }
+
     /// Makes the tokens, writes the configuration, starts the daemon and waits until it is ready.
     pub fn start(self) -> Result<Daemon> {
         Daemon::start(self.build()?)
@@ -135,7 +143,7 @@ impl Setup {
 
     fn write_configuration(&self, world: &World) -> Result<()> {
         let mut settings = self.settings.clone();
-        for (table, lines) in defaults(world.directory()) {
+        for (table, lines) in defaults(world.directory(), self.log_level.as_deref().unwrap_or("debug")) {
             settings.entry(table.to_owned()).or_default().push(lines);
         }
         let mut toml = String::new();
@@ -243,12 +251,12 @@ fn module(world: &World) -> Result<String> {
 }
 
 /// What the harness writes into the tables of the configuration.
-fn defaults(directory: &Path) -> [(&'static str, String); 5] {
+fn defaults(directory: &Path, log_level: &str) -> [(&'static str, String); 5] {
     let directory = directory.display();
     [
         ("listen", format!("unix = \"{directory}/chanceryd.sock\"")),
         ("audit", format!("file = \"{directory}/audit.jsonl\"")),
-        ("log", "level = \"debug\"\nformat = \"text\"".to_owned()),
+        ("log", format!("level = \"{log_level}\"\nformat = \"text\"")),
         ("mail", format!("spool_directory = \"{directory}/spool\"")),
         ("certificates", format!("directory = \"{directory}/certificates\"")),
     ]
