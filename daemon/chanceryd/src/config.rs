@@ -141,7 +141,7 @@ pub struct Limits {
     pub keepalive_interval: Duration,
     /// After this long without an answer it is closed.
     pub keepalive_timeout: Duration,
-    /// How long a job without a deadline of its own may wait for a token.
+    /// How long a job may wait for a token, whatever its caller would.
     pub call_deadline: Duration,
     /// How long requests may go on after SIGTERM.
     pub drain: Duration,

@@ -45,6 +45,6 @@ pub struct TokenConfig {
     pub pin: Option<Pin>,
     /// DER certificates from outside the token, matched to its keys by public key.
     pub certificates: Vec<Vec<u8>>,
-    /// How long a job without a deadline of its own may wait before it is started.
+    /// How long a job may wait before it is started. The caller's deadline may be nearer, never farther.
     pub call_deadline: Duration,
 }

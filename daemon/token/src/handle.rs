@@ -152,8 +152,7 @@ impl TokenHandle {
         if !self.shared.is_live() {
             return Err(self.shared.unavailable());
         }
-        let latest = Instant::now() + self.shared.call_deadline;
-        let deadline = dispatch.deadline.unwrap_or(latest);
+        let deadline = dispatch.deadline_by(Instant::now() + self.shared.call_deadline);
         let (reply, answer) = oneshot::channel();
         self.shared
             .queue

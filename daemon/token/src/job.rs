@@ -17,8 +17,15 @@ use crate::{
 pub struct Dispatch {
     /// Which queue it waits in.
     pub priority: Priority,
-    /// When it is no longer worth starting; the token's own limit counts where there is none.
+    /// When it is no longer worth starting; the token's own limit counts where there is none or where it is nearer.
     pub deadline: Option<Instant>,
+}
+
+impl Dispatch {
+    /// When the job is given up: what the caller asked for, but never after `latest`.
+    pub(crate) fn deadline_by(&self, latest: Instant) -> Instant {
+        self.deadline.map_or(latest, |deadline| deadline.min(latest))
+    }
 }
 
 /// Signatures, plaintexts and shared secrets travel alike.
@@ -57,5 +64,25 @@ impl Job {
     pub(crate) fn answer(self, answer: Answer) {
         // The caller may have gone meanwhile; then nobody wants the answer.
         let _ = self.reply.send(answer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_caller_may_shorten_the_wait_for_a_token_and_not_lengthen_it() {
+        let latest = Instant::now() + Duration::from_secs(30);
+        let by = |deadline| {
+            let priority = Priority::Interactive;
+            Dispatch { priority, deadline }.deadline_by(latest)
+        };
+        let sooner = latest - Duration::from_secs(1);
+        assert_eq!(by(None), latest);
+        assert_eq!(by(Some(sooner)), sooner);
+        assert_eq!(by(Some(latest + Duration::from_secs(3600))), latest);
     }
 }
