@@ -44,9 +44,8 @@ pub(crate) enum Command {
     Unlock(Pin, oneshot::Sender<Result<(), TokenError>>),
     Lock(oneshot::Sender<Result<(), TokenError>>),
     Repair(Repair),
-    Certificates(Vec<Vec<u8>>),
-    /// Wakes the anchor, which sees by the closed queue that it is to stop.
-    Shutdown,
+    /// Wakes the anchor, which sees by itself what there is: new certificates, or a closed queue, by which it is to stop.
+    Wake,
 }
 
 /// A worker met an error under this generation.
@@ -132,16 +131,16 @@ impl Anchor {
                     let _ = done.try_send(());
                 }
             }
-            Command::Certificates(certificates) => {
-                self.certificates = certificates;
-                self.publish_catalogue();
-            }
-            Command::Shutdown => {}
+            Command::Wake => {}
         }
     }
 
     /// What is to be done without being asked.
     fn tend(&mut self) {
+        if let Some(certificates) = self.shared.take_certificates() {
+            self.certificates = certificates;
+            self.publish_catalogue();
+        }
         let now = Instant::now();
         for job in self
             .shared
@@ -305,5 +304,43 @@ impl Anchor {
             function: failure.function,
             ckr: failure.ckr.name(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::{guard::PinGuard, handle::TokenHandle};
+
+    #[test]
+    fn a_busy_anchor_finds_the_latest_certificates_once_it_is_free() {
+        // One command waits, and nobody takes it: every further one finds the queue full.
+        let (sender, commands) = mpsc::sync_channel(1);
+        let guard = PinGuard::new(Zeroizing::new([0; 32]), None);
+        let shared = Arc::new(Shared::new(
+            "card".to_owned(),
+            "module".to_owned(),
+            TICK,
+            1,
+            sender,
+            guard,
+        ));
+        let selector = TokenSelector::Attributes {
+            label: Some("card".to_owned()),
+            serial: None,
+        };
+        let old = vec![vec![0]];
+        let mut anchor = Anchor::new(Arc::clone(&shared), commands, Arc::default(), selector, old);
+        let handle = TokenHandle::new(Arc::clone(&shared));
+        for n in 1..=3 {
+            handle.set_certificates(vec![vec![n]]);
+        }
+        anchor.tend();
+        assert_eq!(anchor.certificates, [[3]]);
+        assert_eq!(shared.take_certificates(), None);
     }
 }

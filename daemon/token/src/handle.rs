@@ -132,20 +132,12 @@ impl TokenHandle {
         self.command(Command::Lock(reply), answer).await
     }
 
-    /// Takes other certificates (DER) from outside the token in place of those given before.
+    /// Takes other certificates (DER) from outside the token in place of those given before. A token that is busy takes
+    /// the latest ones once it no longer is.
     pub fn set_certificates(&self, certificates: Vec<Vec<u8>>) {
-        // The anchor's queue is full only if it has hung, and then the catalogue does not matter.
-        if self
-            .shared
-            .anchor
-            .try_send(Command::Certificates(certificates))
-            .is_err()
-        {
-            tracing::warn!(
-                token = self.shared.name,
-                "the token is busy: new certificates were not taken"
-            );
-        }
+        self.shared.leave_certificates(certificates);
+        // Only wakes the anchor: one with a full command queue is awake and finds them by itself.
+        let _ = self.shared.anchor.try_send(Command::Wake);
     }
 
     async fn run(&self, key: KeyId, work: Work, dispatch: Dispatch) -> Result<Zeroizing<Vec<u8>>, TokenError> {

@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) call_deadline: Duration,
     pub(crate) queue: Queue<Job>,
     pub(crate) anchor: SyncSender<Command>,
+    /// Certificates from outside the token that the anchor has not taken yet: the latest alone.
+    certificates: Mutex<Option<Vec<Vec<u8>>>>,
     pub(crate) guard: Mutex<PinGuard>,
     /// Held for reading around every call on the token, for writing while a key has the token to itself.
     pub(crate) calls: RwLock<()>,
@@ -87,6 +89,7 @@ impl Shared {
             call_deadline,
             queue: Queue::new(queue),
             anchor,
+            certificates: Mutex::new(None),
             guard: Mutex::new(guard),
             calls: RwLock::new(()),
             sessions: AtomicUsize::new(0),
@@ -97,6 +100,16 @@ impl Shared {
             catalogue: Mutex::new(Arc::default()),
             changes: watch::Sender::new(0),
         }
+    }
+
+    /// Leaves certificates for the anchor, in place of any that it has not taken.
+    pub(crate) fn leave_certificates(&self, certificates: Vec<Vec<u8>>) {
+        *lock(&self.certificates) = Some(certificates);
+    }
+
+    /// What has been left since the last call.
+    pub(crate) fn take_certificates(&self) -> Option<Vec<Vec<u8>>> {
+        lock(&self.certificates).take()
     }
 
     pub(crate) fn generation(&self) -> u64 {

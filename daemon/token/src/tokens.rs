@@ -139,7 +139,7 @@ impl Tokens {
                 }));
             }
             // Only wakes the anchor: one with a full command queue is awake and sees that the jobs' queue is closed.
-            let _ = shared.anchor.try_send(Command::Shutdown);
+            let _ = shared.anchor.try_send(Command::Wake);
         }
     }
 }
