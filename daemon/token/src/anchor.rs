@@ -36,6 +36,9 @@ const PROBE: Duration = Duration::from_secs(2);
 /// The longest pause between attempts to use a token that is there but fails.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
+/// A library that shows no token is not started anew more often than this.
+const RESTART_PAUSE: Duration = Duration::from_secs(2);
+
 /// Keys are not looked up again for a stale handle more often than this.
 const LOOK_UP_PAUSE: Duration = Duration::from_secs(1);
 
@@ -72,6 +75,7 @@ pub(crate) struct Anchor {
     pause: Duration,
     next_attempt: Instant,
     next_probe: Instant,
+    next_restart: Instant,
     last_look_up: Option<Instant>,
 }
 
@@ -97,6 +101,7 @@ impl Anchor {
             pause: TICK,
             next_attempt: now,
             next_probe: now,
+            next_restart: now + RESTART_PAUSE,
             last_look_up: None,
         }
     }

@@ -25,6 +25,9 @@ use crate::{
 /// that takes longer is waited for by its tokens, which are `Starting` until then.
 const LOAD_PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long dropping [`Tokens`] without a shutdown waits for their threads.
+const DROP_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Commands that may wait for an anchor.
 const COMMANDS: usize = 64;
 
@@ -62,7 +65,6 @@ impl Tokens {
             if let Some(loading) = loading.get(&token.module)
                 && let Err(error) = all.start_token(token, Arc::clone(loading))
             {
-                all.stop();
                 return Err(error);
             }
         }
@@ -77,24 +79,13 @@ impl Tokens {
     /// Answers what waits with [`TokenError::Shutdown`], finishes what has been started, logs out, wipes PINs and finalises
     /// the modules. Does not end before a call that hangs in a module does: bound it with a timeout.
     pub async fn shutdown(mut self) {
-        self.stop();
         let (done, wait) = oneshot::channel();
-        let threads = std::mem::take(&mut self.threads);
-        let modules = std::mem::take(&mut self.modules);
-        let spawned = thread::Builder::new().name("token-shutdown".into()).spawn(move || {
-            for thread in threads {
-                let _ = thread.join();
-            }
-            for module in modules {
-                if let Some(Ok(module)) = module.wait(Duration::ZERO) {
-                    module.finalize();
-                }
-            }
+        self.end(move || {
+            // Nobody may be waiting any more.
             let _ = done.send(());
         });
-        if spawned.is_ok() {
-            let _ = wait.await;
-        }
+        // An error means that the thread could not be had; there is nothing to wait for then.
+        let _ = wait.await;
     }
 
     fn start_token(&mut self, config: TokenConfig, loading: Arc<Loading>) -> Result<(), StartError> {
@@ -142,11 +133,41 @@ impl Tokens {
             let _ = shared.anchor.try_send(Command::Wake);
         }
     }
+
+    /// Stops every thread and, on a thread of its own, waits for them, finalises the modules and says that it is `done`.
+    fn end(&mut self, done: impl FnOnce() + Send + 'static) {
+        self.stop();
+        let threads = std::mem::take(&mut self.threads);
+        let modules = std::mem::take(&mut self.modules);
+        let spawned = spawn("tokens", "end", move || {
+            for thread in threads {
+                let _ = thread.join();
+            }
+            for module in modules {
+                if let Some(Ok(module)) = module.wait(Duration::ZERO) {
+                    module.finalize();
+                }
+            }
+            done();
+        });
+        if let Err(error) = spawned {
+            tracing::warn!(%error, "the modules were not finalised");
+        }
+    }
 }
 
 impl Drop for Tokens {
+    /// The same as [`Tokens::shutdown`], for a few seconds at most: a process that exits while a thread is inside a
+    /// module runs the module's destructors under it, which crashes.
     fn drop(&mut self) {
-        self.stop();
+        if !self.threads.is_empty() {
+            let (done, wait) = mpsc::sync_channel(1);
+            self.end(move || {
+                // Nobody may be waiting any more.
+                let _ = done.send(());
+            });
+            let _ = wait.recv_timeout(DROP_PATIENCE);
+        }
     }
 }
 

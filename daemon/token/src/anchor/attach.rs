@@ -11,7 +11,7 @@ use cryptoki::{
 };
 use cryptoki_sys::{CKR_PIN_LOCKED, CKR_USER_ALREADY_LOGGED_IN};
 
-use super::{Anchor, MAX_PAUSE, PROBE, TICK};
+use super::{Anchor, MAX_PAUSE, PROBE, RESTART_PAUSE, TICK};
 use crate::{
     capabilities::Capabilities,
     catalogue::{KeyAlgorithm, assemble, read},
@@ -62,7 +62,11 @@ impl Anchor {
                         "none of the {seen} tokens that the module shows is the one asked for: insert or connect it"
                     ),
                 );
-                return module.restart_if_unused();
+                if Instant::now() >= self.next_restart {
+                    self.next_restart = Instant::now() + RESTART_PAUSE;
+                    module.restart_if_unused();
+                }
+                return;
             }
             Ok(Search::Ambiguous(names)) => {
                 let detail = format!("several tokens match: {names}; add a serial to the configuration");
