@@ -209,6 +209,8 @@ async fn start_tokens(config: &Config, certificates: &[Vec<u8>]) -> Result<Token
 fn settings(config: &Config) -> Settings {
     Settings {
         message_bytes: config.limits.message_bytes,
+        mail_streams: config.limits.mail_streams,
+        mail_streams_per_caller: config.limits.mail_streams_per_caller,
         request_bytes: config.limits.request_bytes,
         limits: config.limits.message.clone(),
         digest: config.mail.digest,

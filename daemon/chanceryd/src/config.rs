@@ -135,6 +135,10 @@ pub struct Limits {
     pub connections_per_caller: usize,
     /// Requests at once on one connection.
     pub concurrent_streams: u32,
+    /// Calls of `MailService` at once, over all connections.
+    pub mail_streams: usize,
+    /// Of these, those of one user, or of one client certificate's key.
+    pub mail_streams_per_caller: usize,
     /// How long a TLS handshake may take.
     pub tls_handshake: Duration,
     /// After this long without a sign of life a connection is asked for one.

@@ -34,4 +34,5 @@ pub mod policy;
 pub mod reload;
 pub mod request_id;
 pub mod server;
+mod share;
 pub mod spool;

@@ -10,7 +10,6 @@
 mod accept;
 mod activation;
 mod connection;
-mod share;
 mod tls;
 mod unix;
 

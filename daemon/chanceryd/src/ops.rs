@@ -12,6 +12,7 @@
 //!
 //! gRPC is not known here. A clock is not read here either: the time comes in with the [`Call`].
 
+mod admission;
 pub mod agree;
 mod context;
 pub mod decrypt;
@@ -38,6 +39,7 @@ pub mod tokens;
 #[cfg(test)]
 mod tests;
 
+pub use admission::Place;
 pub use context::{Call, Context, Settings};
 pub use error::OpError;
 pub use invalid::Invalid;

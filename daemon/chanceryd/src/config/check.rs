@@ -177,6 +177,13 @@ impl Found {
                 1..=1_000_000,
             ),
             concurrent_streams: self.number("limits.concurrent_streams", raw.concurrent_streams, 256, 1..=100_000),
+            mail_streams: self.number("limits.mail_streams", raw.mail_streams, 256, 1..=100_000),
+            mail_streams_per_caller: self.number(
+                "limits.mail_streams_per_caller",
+                raw.mail_streams_per_caller,
+                128,
+                1..=100_000,
+            ),
             tls_handshake: self.time("limits.tls_handshake", raw.tls_handshake.as_deref(), seconds(10)),
             keepalive_interval: self.time(
                 "limits.keepalive_interval",

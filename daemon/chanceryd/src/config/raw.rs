@@ -62,6 +62,8 @@ pub(super) struct RawLimits {
     pub(super) connections: Option<i64>,
     pub(super) connections_per_caller: Option<i64>,
     pub(super) concurrent_streams: Option<i64>,
+    pub(super) mail_streams: Option<i64>,
+    pub(super) mail_streams_per_caller: Option<i64>,
     pub(super) queue: Option<i64>,
     pub(super) header_bytes: Option<i64>,
     pub(super) nesting: Option<i64>,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Status, Streaming};
 
-use crate::ops::{Call, Invalid, OpError, Sink};
+use crate::ops::{Call, Invalid, OpError, Place, Sink};
 
 /// What a handler answers.
 pub(super) type Answer<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send>>;
@@ -57,9 +57,11 @@ fn broken(status: Status) -> OpError {
     }
 }
 
-/// Runs `work`, which writes to a sink, and answers what it writes; at the end what it returns.
+/// Runs `work`, which writes to a sink, and answers what it writes; at the end what it returns. The place is kept as long
+/// as the answer is.
 pub(super) fn answer<R, F, T>(
     call: Call,
+    place: Place,
     content: fn(Bytes) -> R,
     report: fn(T) -> R,
     work: impl FnOnce(Call, Sink) -> F,
@@ -76,6 +78,7 @@ where
         work: Some(Box::pin(async move { super::call::within(&limits, work).await })),
         pieces,
         last: None,
+        _place: place,
         content,
         report,
     })
@@ -88,6 +91,7 @@ struct Running<R, T> {
     work: Option<Work<T>>,
     pieces: mpsc::Receiver<Bytes>,
     last: Option<Result<T, Status>>,
+    _place: Place,
     content: fn(Bytes) -> R,
     report: fn(T) -> R,
 }

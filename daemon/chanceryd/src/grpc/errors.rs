@@ -68,7 +68,7 @@ fn code(error: &OpError) -> Code {
         | OpError::Limit(_) => Code::InvalidArgument,
         OpError::Token(error) => token_code(error),
         OpError::Audit(_) => Code::Unavailable,
-        OpError::Spool(SpoolError::Full { .. }) => Code::ResourceExhausted,
+        OpError::Spool(SpoolError::Full { .. }) | OpError::MailBusy(_) => Code::ResourceExhausted,
         OpError::DeadlineExceeded => Code::DeadlineExceeded,
         OpError::Cancelled(_) => Code::Cancelled,
         OpError::Spool(_) | OpError::Internal(_) => Code::Internal,
@@ -97,7 +97,7 @@ fn token_code(error: &TokenError) -> Code {
 /// When another try may help, if one may.
 fn retry(error: &OpError) -> Option<Duration> {
     match error {
-        OpError::Token(TokenError::QueueFull { .. } | TokenError::Ckr { .. }) => Some(SOON),
+        OpError::MailBusy(_) | OpError::Token(TokenError::QueueFull { .. } | TokenError::Ckr { .. }) => Some(SOON),
         OpError::Token(TokenError::Absent { .. } | TokenError::Shutdown { .. }) => Some(LATER),
         OpError::Spool(SpoolError::Full { .. }) => Some(LATER),
         _ => None,

@@ -13,8 +13,8 @@ use chancery_smime::sign::Form;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::answer::{Answer, Piece, answer, open};
-use super::{call, convert, report};
-use crate::ops::{self, Context, Invalid};
+use super::{call, convert, errors, report};
+use crate::ops::{self, Call, Context, Invalid, Place};
 
 /// The service.
 pub(super) struct Mail {
@@ -24,6 +24,14 @@ pub(super) struct Mail {
 impl Mail {
     pub(super) fn new(context: Arc<Context>) -> Self {
         Self { context }
+    }
+
+    /// What is known about the call, and the place it has among those that run.
+    fn begin<T>(&self, request: &Request<T>, rpc: &'static str) -> Result<(Call, Place), Status> {
+        let call = call::of(request, rpc)?;
+        let place = self.context.admit_mail(&call);
+        let place = place.map_err(|error| errors::status(&error, &call.request_id))?;
+        Ok((call, place))
     }
 }
 
@@ -38,9 +46,9 @@ impl MailService for Mail {
         &self,
         request: Request<Streaming<MailServiceSignRequest>>,
     ) -> Result<Response<Self::SignStream>, Status> {
-        let call = call::of(&request, "chancery.v1.MailService/Sign")?;
+        let (call, place) = self.begin(&request, "chancery.v1.MailService/Sign")?;
         let context = Arc::clone(&self.context);
-        let answer = answer(call, signed_content, signed_report, |call, sink| async move {
+        let answer = answer(call, place, signed_content, signed_report, |call, sink| async move {
             let (options, content) = open(request.into_inner()).await?;
             ops::mail_sign::sign(&context, &call, sign_options(options)?, content, sink).await
         });
@@ -51,12 +59,18 @@ impl MailService for Mail {
         &self,
         request: Request<Streaming<EncryptRequest>>,
     ) -> Result<Response<Self::EncryptStream>, Status> {
-        let call = call::of(&request, "chancery.v1.MailService/Encrypt")?;
+        let (call, place) = self.begin(&request, "chancery.v1.MailService/Encrypt")?;
         let context = Arc::clone(&self.context);
-        let answer = answer(call, encrypted_content, encrypted_report, |call, sink| async move {
-            let (options, content) = open(request.into_inner()).await?;
-            ops::mail_encrypt::encrypt(&context, &call, encrypt_options(options)?, content, sink).await
-        });
+        let answer = answer(
+            call,
+            place,
+            encrypted_content,
+            encrypted_report,
+            |call, sink| async move {
+                let (options, content) = open(request.into_inner()).await?;
+                ops::mail_encrypt::encrypt(&context, &call, encrypt_options(options)?, content, sink).await
+            },
+        );
         Ok(Response::new(answer))
     }
 
@@ -64,19 +78,25 @@ impl MailService for Mail {
         &self,
         request: Request<Streaming<MailServiceDecryptRequest>>,
     ) -> Result<Response<Self::DecryptStream>, Status> {
-        let call = call::of(&request, "chancery.v1.MailService/Decrypt")?;
+        let (call, place) = self.begin(&request, "chancery.v1.MailService/Decrypt")?;
         let context = Arc::clone(&self.context);
-        let answer = answer(call, decrypted_content, decrypted_report, |call, sink| async move {
-            let (options, content) = open(request.into_inner()).await?;
-            ops::mail_decrypt::decrypt(&context, &call, decrypt_options(&options)?, content, sink).await
-        });
+        let answer = answer(
+            call,
+            place,
+            decrypted_content,
+            decrypted_report,
+            |call, sink| async move {
+                let (options, content) = open(request.into_inner()).await?;
+                ops::mail_decrypt::decrypt(&context, &call, decrypt_options(&options)?, content, sink).await
+            },
+        );
         Ok(Response::new(answer))
     }
 
     async fn verify(&self, request: Request<Streaming<VerifyRequest>>) -> Result<Response<Self::VerifyStream>, Status> {
-        let call = call::of(&request, "chancery.v1.MailService/Verify")?;
+        let (call, place) = self.begin(&request, "chancery.v1.MailService/Verify")?;
         let context = Arc::clone(&self.context);
-        let answer = answer(call, verified_content, verified_report, |_, sink| async move {
+        let answer = answer(call, place, verified_content, verified_report, |_, sink| async move {
             let (options, content) = open(request.into_inner()).await?;
             ops::mail_verify::verify(&context, options.return_content, content, sink).await
         });

@@ -12,10 +12,10 @@ use tokio::task::JoinSet;
 use tokio_stream::Stream;
 
 use super::connection::{self, Connection};
-use super::share::Shares;
 use super::{Listeners, LiveTls, SocketFile};
 use crate::caller::Caller;
 use crate::config::Limits;
+use crate::share::Shares;
 
 /// Connections that are accepted and that tonic has not taken yet.
 const READY: usize = 64;

@@ -12,8 +12,8 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::ConnectInfo;
-use super::share::Share;
 use crate::caller::Caller;
+use crate::share::Share;
 
 /// A connection whose caller is known.
 #[derive(Debug)]

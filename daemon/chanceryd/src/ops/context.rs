@@ -8,6 +8,7 @@ use chancery_smime::limits::Limits;
 use chancery_token::{Dispatch, Priority};
 
 use super::OpError;
+use super::admission::{Admission, Place};
 use super::rejection::ImplicitRejection;
 use crate::audit::{Detail, Event, Trail};
 use crate::caller::Caller;
@@ -27,6 +28,7 @@ pub struct Context {
     /// Limits and defaults from the configuration.
     pub settings: Settings,
     pub(super) rejection: ImplicitRejection,
+    mail: Admission,
 }
 
 /// Limits and defaults from the configuration.
@@ -34,6 +36,10 @@ pub struct Context {
 pub struct Settings {
     /// The longest message, in bytes.
     pub message_bytes: u64,
+    /// Message operations at once.
+    pub mail_streams: usize,
+    /// Of these, one caller's.
+    pub mail_streams_per_caller: usize,
     /// The longest request message on the wire, in bytes.
     pub request_bytes: usize,
     /// Limits on the structure of messages.
@@ -55,13 +61,24 @@ impl Context {
     ///
     /// If the system has no randomness to give.
     pub fn new(directory: Directory, grants: Live, audit: Trail, settings: Settings) -> Result<Self, getrandom::Error> {
+        let mail = Admission::new(settings.mail_streams, settings.mail_streams_per_caller);
         Ok(Self {
             directory,
             grants,
             audit,
             settings,
             rejection: ImplicitRejection::new()?,
+            mail,
         })
+    }
+
+    /// A place for a message operation, to be kept until its last byte has been handed over.
+    ///
+    /// # Errors
+    ///
+    /// [`OpError::MailBusy`] if as many run as may, in all or for this caller.
+    pub fn admit_mail(&self, call: &Call) -> Result<Place, OpError> {
+        self.mail.admit(&call.caller)
     }
 
     /// The grant that allows it, or the one answer that does not tell a missing grant from a missing thing.

@@ -78,6 +78,9 @@ pub enum OpError {
     /// Held ciphertext could not be kept.
     #[error(transparent)]
     Spool(#[from] SpoolError),
+    /// As many message operations run as may. Trying again helps once one of them is done.
+    #[error("too many messages are worked on at once ({0}); try again when one of them is done")]
+    MailBusy(&'static str),
     /// The caller's deadline passed.
     #[error("the caller's deadline passed before it was done")]
     DeadlineExceeded,
@@ -111,6 +114,7 @@ impl OpError {
             Self::Token(error) => token_reason(error),
             Self::Audit(_) => "AUDIT_UNAVAILABLE",
             Self::Spool(SpoolError::Full { .. }) => "SPOOL_FULL",
+            Self::MailBusy(_) => "MAIL_BUSY",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Cancelled(_) => "CANCELLED",
             Self::Spool(_) | Self::Internal(_) => "INTERNAL",

@@ -54,6 +54,8 @@ impl Fixture {
             .unwrap();
         let settings = Settings {
             message_bytes: 1 << 20,
+            mail_streams: 2,
+            mail_streams_per_caller: 2,
             request_bytes: 2 << 20,
             limits: chancery_smime::limits::Limits::default(),
             digest: DigestAlgorithm::Sha256,

@@ -112,6 +112,12 @@ fn all() -> Vec<(OpError, Code, &'static str, bool)> {
             "INTERNAL",
             false,
         ),
+        (
+            OpError::MailBusy("limits.mail_streams"),
+            ResourceExhausted,
+            "MAIL_BUSY",
+            true,
+        ),
         (OpError::DeadlineExceeded, DeadlineExceeded, "DEADLINE_EXCEEDED", false),
         (OpError::Cancelled("x".into()), Cancelled, "CANCELLED", false),
         (OpError::Internal(detail()), Internal, "INTERNAL", false),
@@ -253,6 +259,7 @@ fn known(error: &OpError) {
         | OpError::Token(_)
         | OpError::Audit(_)
         | OpError::Spool(_)
+        | OpError::MailBusy(_)
         | OpError::DeadlineExceeded
         | OpError::Cancelled(_)
         | OpError::Internal(_) => {}

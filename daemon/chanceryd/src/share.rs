@@ -1,4 +1,4 @@
-//! How many connections one caller may have at once, so that nobody takes all of them.
+//! How much one caller may have at once, connections or message operations, so that nobody takes all there is.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,22 +12,22 @@ enum Holder {
     Key([u8; 32]),
 }
 
-/// The open connections of every caller. Cheap to clone.
+/// What every caller has. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Shares {
+pub(crate) struct Shares {
     open: Arc<Mutex<HashMap<Holder, usize>>>,
     limit: usize,
 }
 
-/// One connection of a caller. Dropped, it may have another.
+/// One of the things that a caller has. Dropped, it may have another.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     shares: Shares,
     holder: Holder,
 }
 
 impl Shares {
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             open: Arc::default(),
             limit,
@@ -35,7 +35,7 @@ impl Shares {
     }
 
     /// `None` if the caller has as many as it may have.
-    pub(super) fn take(&self, caller: &Caller) -> Option<Share> {
+    pub(crate) fn take(&self, caller: &Caller) -> Option<Share> {
         let holder = match caller {
             Caller::Unix { uid, .. } => Holder::User(*uid),
             Caller::Tls { spki_sha256, .. } => Holder::Key(*spki_sha256),
@@ -63,7 +63,7 @@ impl Drop for Share {
         let mut open = self.shares.open();
         match open.get_mut(&self.holder) {
             Some(count) if *count > 1 => *count -= 1,
-            // Callers without connections are forgotten.
+            // Callers that have nothing are forgotten.
             _ => drop(open.remove(&self.holder)),
         }
     }
