@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use chancery_token::{ModuleConfig, Pin, StartError, TokenConfig, TokenHandle, TokenState, Tokens};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{StreamExt as _, StreamMap};
@@ -219,6 +219,7 @@ fn settings(config: &Config) -> Settings {
         spool: SpoolSettings {
             directory: config.mail.spool_directory.clone(),
             hold_in_memory: config.mail.hold_in_memory,
+            memory: Arc::new(Semaphore::new(config.limits.held_bytes)),
         },
     }
 }

@@ -139,6 +139,8 @@ pub struct Limits {
     pub mail_streams: usize,
     /// Of these, those of one user, or of one client certificate's key.
     pub mail_streams_per_caller: usize,
+    /// Ciphertext that all messages together may hold in memory, in bytes.
+    pub held_bytes: usize,
     /// How long a TLS handshake may take.
     pub tls_handshake: Duration,
     /// After this long without a sign of life a connection is asked for one.

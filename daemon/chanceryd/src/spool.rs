@@ -1,10 +1,14 @@
-//! Where ciphertext waits until its tag has been checked: in memory up to a limit, beyond that in a file that has no name.
+//! Where ciphertext waits until its tag has been checked: in memory up to a limit and as long as all messages together leave
+//! room there, beyond that in a file that has no name.
 //! What is kept here is ciphertext alone; the key that opens it never leaves memory. Everything here blocks: it is called
 //! from blocking threads.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Where and how much a [`Spool`] keeps.
 #[derive(Clone, Debug)]
@@ -13,6 +17,8 @@ pub struct SpoolSettings {
     pub directory: PathBuf,
     /// Bytes kept in memory before a file is made.
     pub hold_in_memory: usize,
+    /// Bytes that all spools together may still keep in memory, one permit each.
+    pub memory: Arc<Semaphore>,
 }
 
 /// Why ciphertext could not be kept or read back.
@@ -42,6 +48,8 @@ pub enum SpoolError {
 pub struct Spool {
     settings: SpoolSettings,
     memory: Vec<u8>,
+    /// As many bytes as `memory` has room for.
+    room: Option<OwnedSemaphorePermit>,
     file: Option<File>,
 }
 
@@ -52,6 +60,7 @@ impl Spool {
         Self {
             settings,
             memory: Vec::new(),
+            room: None,
             file: None,
         }
     }
@@ -62,21 +71,53 @@ impl Spool {
     ///
     /// [`SpoolError::Full`] if the file system has no room, [`SpoolError::Io`] for any other failure.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), SpoolError> {
-        if self.file.is_none() && self.memory.len().saturating_add(bytes.len()) <= self.settings.hold_in_memory {
+        if self.file.is_none() && self.make_room(bytes.len()) {
             self.memory.extend_from_slice(bytes);
             return Ok(());
         }
-        let Self { settings, memory, file } = self;
+        let Self {
+            settings,
+            memory,
+            room,
+            file,
+        } = self;
         let file = match file {
             Some(file) => file,
             None => {
                 let mut new = tempfile::tempfile_in(&settings.directory).map_err(|e| error(&settings.directory, e))?;
                 new.write_all(memory).map_err(|e| error(&settings.directory, e))?;
                 *memory = Vec::new();
+                *room = None;
                 file.insert(new)
             }
         };
         file.write_all(bytes).map_err(|e| error(&settings.directory, e))
+    }
+
+    /// Makes room in memory for `more` bytes, if both limits leave it.
+    fn make_room(&mut self, more: usize) -> bool {
+        let needed = self.memory.len().saturating_add(more);
+        if needed > self.settings.hold_in_memory {
+            return false;
+        }
+        let has = self.room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        if needed <= has {
+            return true;
+        }
+        // Doubled, as a Vec grows by itself, but counted.
+        let wanted = has.saturating_mul(2).clamp(needed, self.settings.hold_in_memory);
+        let Ok(missing) = u32::try_from(wanted.saturating_sub(has)) else {
+            return false;
+        };
+        let Ok(new) = Arc::clone(&self.settings.memory).try_acquire_many_owned(missing) else {
+            return false;
+        };
+        match &mut self.room {
+            Some(room) => room.merge(new),
+            None => self.room = Some(new),
+        }
+        self.memory.reserve_exact(wanted.saturating_sub(self.memory.len()));
+        true
     }
 
     /// Ends the writing; what was kept can now be read from the beginning.
@@ -140,11 +181,16 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
     use super::*;
 
-    fn spool(directory: &Path, hold_in_memory: usize) -> Spool {
-        Spool::new(SpoolSettings {
+    fn settings(directory: &Path, hold_in_memory: usize, memory: usize) -> SpoolSettings {
+        SpoolSettings {
             directory: directory.to_owned(),
             hold_in_memory,
-        })
+            memory: Arc::new(Semaphore::new(memory)),
+        }
+    }
+
+    fn spool(directory: &Path, hold_in_memory: usize) -> Spool {
+        Spool::new(settings(directory, hold_in_memory, 1 << 20))
     }
 
     fn read_all(spool: Spool, len: usize) -> Vec<u8> {
@@ -181,6 +227,35 @@ mod tests {
         assert!(spool.memory.is_empty());
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
         assert_eq!(read_all(spool, 64), expected);
+    }
+
+    #[test]
+    fn all_spools_together_keep_no_more_in_memory_than_they_may_and_give_it_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = settings(directory.path(), 80, 100);
+        let mut first = Spool::new(settings.clone());
+        for n in 0..70 {
+            first.push(&[n]).unwrap();
+        }
+        assert!(first.file.is_none());
+        assert_eq!(settings.memory.available_permits(), 100 - first.memory.capacity());
+        // The second would have room by its own limit.
+        let mut second = Spool::new(settings.clone());
+        second.push(&[1; 20]).unwrap();
+        second.push(&[2; 20]).unwrap();
+        assert!(second.file.is_some());
+        assert_eq!(read_all(second, 64), [[1; 20], [2; 20]].concat());
+        assert_eq!(read_all(first, 64), (0..70).collect::<Vec<_>>());
+        assert_eq!(settings.memory.available_permits(), 100);
+        let mut third = Spool::new(settings.clone());
+        third.push(&[3; 80]).unwrap();
+        assert!(third.file.is_none());
+        third.push(&[4]).unwrap();
+        assert_eq!(
+            settings.memory.available_permits(),
+            100,
+            "what went to the file still counts"
+        );
     }
 
     #[test]

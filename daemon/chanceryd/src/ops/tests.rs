@@ -64,6 +64,7 @@ impl Fixture {
             spool: SpoolSettings {
                 directory: directory.path().to_owned(),
                 hold_in_memory: 1 << 20,
+                memory: Arc::new(tokio::sync::Semaphore::new(1 << 20)),
             },
         };
         let grants = Live::new(Grants::from_config(&grants).unwrap());
