@@ -12,9 +12,10 @@ mod time;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use self::extensions::Extensions;
@@ -143,6 +144,14 @@ impl Certificate {
         self.inner.slice(&self.inner.key_bits)
     }
 
+    /// SHA-1 of subjectPublicKey: the key identifier that RFC 5280, section 4.2.1.2 suggests. Computed when it is first asked
+    /// for, and once.
+    pub(crate) fn public_key_sha1(&self) -> &[u8; 20] {
+        self.inner
+            .key_sha1
+            .get_or_init(|| Sha1::digest(self.public_key_bits()).into())
+    }
+
     /// The kind of key, if it is one this crate can use.
     #[must_use]
     pub fn public_key_algorithm(&self) -> Option<PublicKeyAlgorithm> {
@@ -251,6 +260,7 @@ struct Inner {
     subject: Range<usize>,
     spki: Range<usize>,
     key_bits: Range<usize>,
+    key_sha1: OnceLock<[u8; 20]>,
     key_algorithm: Option<PublicKeyAlgorithm>,
     /// An RSA key that must not be used for anything but PSS signatures.
     pss_only: bool,

@@ -2,6 +2,7 @@
 //! looked at here; what a field means is the business of its own file.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use der::asn1::AnyRef;
 use der::{Decode, Length, Reader, SliceReader, Tag, TagNumber};
@@ -62,6 +63,7 @@ pub(super) fn certificate(der: &[u8]) -> Result<Inner, CertificateError> {
         subject: subject.whole,
         spki: spki_range,
         key_bits: key_bits_range,
+        key_sha1: OnceLock::new(),
         not_before,
         not_after,
         extensions,

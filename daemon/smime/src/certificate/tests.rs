@@ -209,3 +209,12 @@ fn no_changed_octet_makes_the_parser_panic() {
         }
     }
 }
+
+#[test]
+fn the_sha1_of_the_key_is_right_and_computed_once_for_all_clones() {
+    let alice = fixture!("rsa-alice");
+    let clone = alice.clone();
+    let expected: [u8; 20] = Sha1::digest(alice.public_key_bits()).into();
+    assert_eq!(*alice.public_key_sha1(), expected);
+    assert!(std::ptr::eq(alice.public_key_sha1(), clone.public_key_sha1()));
+}

@@ -3,7 +3,6 @@
 
 use der::asn1::AnyRef;
 use der::{Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
-use sha1::{Digest, Sha1};
 
 use super::read::MalformedRecipient;
 use crate::ber::encode::{INTEGER, SEQUENCE, push_tlv, tlv};
@@ -55,8 +54,7 @@ impl RecipientIdentifier {
         match self {
             Self::IssuerAndSerial { issuer, serial } => certificate.is_named_by(issuer, serial),
             Self::KeyId(key_id) => {
-                certificate.subject_key_id() == Some(key_id)
-                    || Sha1::digest(certificate.public_key_bits()).as_slice() == key_id.as_slice()
+                certificate.subject_key_id() == Some(key_id) || certificate.public_key_sha1() == key_id.as_slice()
             }
         }
     }
