@@ -1,5 +1,5 @@
 //! Requests that are wrong in themselves: what they lack or carry too much of. Every decision here depends on the request,
-//! public certificates and limits alone, never on what a private key made of it.
+//! public certificates, limits and the time alone, never on what a private key made of it.
 
 /// A request that cannot be carried out as it stands. Trying again without changing it never helps.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +119,14 @@ pub enum Invalid {
         /// What is wrong with it.
         why: String,
     },
+    /// A recipient's certificate has expired or is not valid yet.
+    #[error("the recipient certificate of {subject} {when}: give one that is valid now")]
+    RecipientNotValid {
+        /// Its subject and serial number.
+        subject: String,
+        /// Since or until when.
+        when: String,
+    },
 }
 
 impl Invalid {
@@ -145,6 +153,7 @@ impl Invalid {
             Self::NoRecipients => "NO_RECIPIENTS",
             Self::TooManyRecipients { .. } => "TOO_MANY_RECIPIENTS",
             Self::RecipientCertificate { .. } => "INVALID_RECIPIENT_CERTIFICATE",
+            Self::RecipientNotValid { .. } => "RECIPIENT_CERTIFICATE_NOT_VALID",
         }
     }
 

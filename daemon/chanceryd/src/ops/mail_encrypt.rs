@@ -1,10 +1,13 @@
 //! `MailService.Encrypt`: an encrypted message to certificates and identities. No private key is used.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use bytes::Bytes;
 use chancery_smime::algorithm::{ContentEncryptionAlgorithm, KeyManagementAlgorithm};
 use chancery_smime::certificate::Certificate;
 use chancery_smime::encrypt::{self as smime, Encrypting};
 use tokio_stream::Stream;
+use x509_cert::der::DateTime;
 
 use super::pipeline::{self, Sink, Source};
 use super::{Call, Context, Invalid, OpError, identities, random, smime_error};
@@ -98,7 +101,7 @@ async fn recipients(context: &Context, call: &Call, options: &Options) -> Result
     }
     let mut recipients = Vec::with_capacity(found);
     for (position, recipient) in (1..).zip(&options.certificates) {
-        recipients.push(by_certificate(position, recipient)?);
+        recipients.push(by_certificate(position, recipient, call.now)?);
     }
     let index = context.directory.index().await;
     for address in &options.identities {
@@ -114,7 +117,7 @@ async fn recipients(context: &Context, call: &Call, options: &Options) -> Result
     Ok(recipients)
 }
 
-fn by_certificate(position: usize, recipient: &Recipient) -> Result<smime::Recipient, Invalid> {
+fn by_certificate(position: usize, recipient: &Recipient, now: SystemTime) -> Result<smime::Recipient, Invalid> {
     let unusable = |why: String| Invalid::RecipientCertificate {
         which: position.to_string(),
         why,
@@ -125,8 +128,30 @@ fn by_certificate(position: usize, recipient: &Recipient) -> Result<smime::Recip
             "its keyUsage or its kind of key does not allow encryption".to_owned(),
         ));
     }
+    valid_at(&certificate, now)?;
     Ok(smime::Recipient {
         certificate,
         key_management: recipient.key_management,
     })
+}
+
+/// Identities only have certificates that are valid; one that comes with the request may not be.
+fn valid_at(certificate: &Certificate, now: SystemTime) -> Result<(), Invalid> {
+    let when = if now < certificate.not_before() {
+        format!("is not valid before {}", date(certificate.not_before()))
+    } else if certificate.not_after() < now {
+        format!("expired on {}", date(certificate.not_after()))
+    } else {
+        return Ok(());
+    };
+    Err(Invalid::RecipientNotValid {
+        subject: certificate.to_string(),
+        when,
+    })
+}
+
+/// RFC 3339 in UTC. Before 1970 everything is long ago.
+fn date(time: SystemTime) -> String {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    DateTime::from_unix_duration(since).map_or_else(|_| format!("@{}", since.as_secs()), |date| date.to_string())
 }

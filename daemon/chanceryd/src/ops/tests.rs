@@ -388,3 +388,34 @@ async fn a_caller_who_goes_leaves_an_intent_that_is_closed_as_abandoned() {
     drop(running);
     assert_eq!(fixture.records().pop().unwrap()["result"], "abandoned");
 }
+
+#[tokio::test]
+async fn nothing_is_encrypted_to_a_certificate_that_has_expired_or_is_not_valid_yet() {
+    let Fixture { context, .. } = &Fixture::new(ALICES);
+    let encrypt = async |from, to| {
+        let certificate = Made::new(2, ALICE).usage(RSA_ENCIPHER).validity(from, to).der();
+        let options = mail_encrypt::Options {
+            certificates: vec![mail_encrypt::Recipient {
+                certificate: certificate.into(),
+                key_management: None,
+            }],
+            identities: Vec::new(),
+            content_encryption: None,
+        };
+        let (sink, _pieces) = Sink::new();
+        let content = tokio_stream::iter([Ok(Bytes::from_static(b"\r\nA letter.\r\n"))]);
+        match mail_encrypt::encrypt(context, &call(), options, content, sink).await {
+            Err(OpError::Invalid(error @ Invalid::RecipientNotValid { .. })) => error.to_string(),
+            // The key is made up, so that whether the rest succeeds says nothing.
+            _ => String::new(),
+        }
+    };
+    // The call comes at 2030-01-01T00:00:00Z.
+    let expired = encrypt("200101000000Z", "291231235959Z").await;
+    assert!(expired.contains("CN=Subject 2"), "{expired}");
+    assert!(expired.contains("expired on 2029-12-31T23:59:59Z"), "{expired}");
+    let early = encrypt("300101000001Z", "490101000000Z").await;
+    assert!(early.contains("is not valid before 2030-01-01T00:00:01Z"), "{early}");
+    assert_eq!(encrypt("300101000000Z", "490101000000Z").await, "");
+    assert_eq!(encrypt("200101000000Z", "300101000000Z").await, "");
+}

@@ -301,6 +301,10 @@ fn invalid() -> Vec<Invalid> {
             which: "1".into(),
             why: "x".into(),
         },
+        Invalid::RecipientNotValid {
+            subject: "CN=x".into(),
+            when: "expired on 2020-01-01T00:00:00Z".into(),
+        },
     ]
 }
 
