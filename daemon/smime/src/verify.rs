@@ -8,6 +8,7 @@
 //! ```
 
 mod attributes;
+mod authors;
 mod checks;
 mod content_digest;
 mod passing;
@@ -16,6 +17,7 @@ mod signer_info;
 
 use const_oid::ObjectIdentifier;
 
+use self::authors::Authors;
 use self::checks::Evidence;
 use self::passing::{Passing, Sink};
 use crate::ber::BerError;
@@ -128,8 +130,7 @@ impl Verifying {
             digests: &passed.digests,
             looks_like_attributes: passed.looks_like_attributes,
             certificates: &certificates,
-            from: &passed.header.from_addresses(),
-            sender: passed.header.sender_address(),
+            authors: &Authors::of(&passed.header, passed.content_header.as_ref()),
         };
         let signers = signer_infos
             .iter()

@@ -217,6 +217,22 @@ fn every_address_in_from_and_sender_has_to_be_the_signers() {
         ("From: alice@example.org, mallory@example.org", false),
         ("From: mallory@example.org\r\nSender: alice@example.org", false),
         ("From: alice@example.org\r\nSender: mallory@example.org", false),
+        (
+            "From: alice@example.org\r\nSender: alice@example.org\r\nSender: mallory@example.org",
+            false,
+        ),
+        ("From: alice@example.org\r\nFROM : mallory@example.org", false),
+        ("From: mallory@example.org:;, alice@example.org", false),
+        ("From: <mallory@example.org>: alice@example.org;", false),
+        // Some readers end a line at every CR, and some at a NUL.
+        ("From: alice@example.org (\rFrom: mallory@example.org\r)", false),
+        (
+            "Subject: Hello\rFrom: mallory@example.org\r\nFrom: alice@example.org",
+            false,
+        ),
+        ("From: \"\0mallory@example.org\" <alice@example.org>", false),
+        ("From: (mallory@example.org alice@example.org", false),
+        ("From: friends:;\r\nSender: alice@example.org", false),
     ] {
         for form in FORMS {
             let report = verify(&sign(form, &[P256], format!("{header}\r\n\r\nHello\r\n").as_bytes())).unwrap();
@@ -227,6 +243,71 @@ fn every_address_in_from_and_sender_has_to_be_the_signers() {
     let report = verify(&sign(Form::Clear, &[P256], b"Subject: none\r\n\r\nHello\r\n")).unwrap();
     assert!(matches!(report.signers[0].address, Check::NotMade(_)));
     assert!(report.valid());
+    let report = verify(&sign(
+        Form::Clear,
+        &[P256],
+        b"Sender: alice@example.org\r\n\r\nHello\r\n",
+    ))
+    .unwrap();
+    assert!(matches!(report.signers[0].address, Check::NotMade(_)));
+}
+
+#[test]
+fn an_author_named_inside_the_signed_content_has_to_be_the_signer_too() {
+    for (outer, inner, passed) in [
+        ("From: alice@example.org", "From: mallory@example.org", false),
+        ("From: alice@example.org", "Sender: mallory@example.org", false),
+        (
+            "From: alice@example.org",
+            "Subject: Hi\rFrom: mallory@example.org",
+            false,
+        ),
+        ("From: alice@example.org", "From: alice.two@example.net", true),
+        ("Subject: none", "From: mallory@example.org", false),
+        ("Subject: none", "From: alice@example.org", true),
+    ] {
+        for form in FORMS {
+            // The signer leaves such fields outside. One of the same length that it takes in gives its place to them.
+            let stand_in = format!("Content-{}: x", "X".repeat(inner.len() - "Content-: x".len()));
+            let signed = sign(
+                form,
+                &[P256],
+                format!("{outer}\r\n{stand_in}\r\n\r\nHello\r\n").as_bytes(),
+            );
+            let changed = replace(&in_binary(form, &signed), stand_in.as_bytes(), inner.as_bytes());
+            for piece in [1, usize::MAX] {
+                let (report, _) = verify_in_pieces(&changed, piece).unwrap();
+                assert_eq!(
+                    report.signers[0].address.is_passed(),
+                    passed,
+                    "{form:?}: {outer}, {inner}"
+                );
+            }
+        }
+    }
+}
+
+/// An opaque message with its CMS object as it is, and a clear one unchanged.
+fn in_binary(form: Form, signed: &[u8]) -> Vec<u8> {
+    if form == Form::Clear {
+        return signed.to_vec();
+    }
+    let text = std::str::from_utf8(signed).unwrap();
+    let (header, body) = text.split_once("\r\n\r\n").unwrap();
+    let pem = format!("-----BEGIN CMS-----\n{}\n-----END CMS-----\n", body.trim_end());
+    let header = header.replace("base64", "binary");
+    [
+        header.as_bytes(),
+        b"\r\n\r\n",
+        &der::pem::decode_vec(pem.as_bytes()).unwrap().1,
+    ]
+    .concat()
+}
+
+fn replace(message: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    assert_eq!(from.len(), to.len());
+    let at = message.windows(from.len()).position(|window| window == from).unwrap();
+    [&message[..at], to, &message[at + from.len()..]].concat()
 }
 
 #[test]

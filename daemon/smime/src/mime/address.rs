@@ -16,7 +16,9 @@ pub(crate) fn addresses(list: &str) -> Vec<String> {
             '>' => entry.close_angle(),
             ',' if entry.is_in_route() => entry.push(','),
             ':' if entry.angle == Angle::Open => entry.end_route(),
-            ':' => entry = Entry::default(),
+            // The name of a group. One that could be taken for an address counts as one.
+            ':' if entry.at.is_none() => entry = Entry::default(),
+            ':' => found.extend(std::mem::take(&mut entry).addr_spec()),
             ',' | ';' => found.extend(std::mem::take(&mut entry).addr_spec()),
             _ => entry.push(character),
         }

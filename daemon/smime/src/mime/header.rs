@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 
 use crate::mime::address::addresses;
 use crate::mime::{ContentType, LineEnds, MimeError, PartName, TransferEncoding};
@@ -90,10 +90,17 @@ impl Header {
         self.named("From").flat_map(|field| addresses(&field.value())).collect()
     }
 
+    /// The addr-specs of all Sender fields, in the form that [`Header::from_addresses`] has. RFC 5322 allows one field.
+    pub(crate) fn sender_addresses(&self) -> Vec<String> {
+        self.named("Sender")
+            .flat_map(|field| addresses(&field.value()))
+            .collect()
+    }
+
     /// The addr-spec of the Sender field, in the form that [`Header::from_addresses`] has.
     #[must_use]
     pub fn sender_address(&self) -> Option<String> {
-        self.named("Sender").flat_map(|field| addresses(&field.value())).next()
+        self.sender_addresses().into_iter().next()
     }
 
     /// What the entity is. Without a readable Content-Type field: `text/plain` (RFC 2045, section 5.2).
@@ -130,6 +137,13 @@ impl Header {
             field.write(&mut lines);
         }
         lines
+    }
+
+    /// Whether a line has a CR that does not end it, or a NUL: some readers end a line there, and see other fields.
+    pub(crate) fn is_ambiguous(&self) -> bool {
+        self.raw
+            .split_inclusive(|&byte| byte == b'\n')
+            .any(|line| memchr2(b'\r', 0, without_line_end(line)).is_some())
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

@@ -4,6 +4,7 @@
 use const_oid::ObjectIdentifier;
 
 use super::attributes::{SignedAttributes, signed_octets};
+use super::authors::Authors;
 use super::content_digest::Digests;
 use super::signer_info::SignerInfo;
 use crate::algorithm::DigestAlgorithm;
@@ -22,8 +23,7 @@ pub(super) struct Evidence<'a> {
     pub(super) digests: &'a Digests,
     pub(super) looks_like_attributes: bool,
     pub(super) certificates: &'a [Certificate],
-    pub(super) from: &'a [String],
-    pub(super) sender: Option<String>,
+    pub(super) authors: &'a Authors,
 }
 
 pub(super) fn report(signer: &SignerInfo, evidence: &Evidence<'_>) -> SignerReport {
@@ -164,20 +164,7 @@ fn extended_key_usage(certificate: &Certificate, _: &Evidence<'_>) -> Check {
 }
 
 fn address(certificate: &Certificate, evidence: &Evidence<'_>) -> Check {
-    let mut addresses = evidence.from.iter().chain(&evidence.sender).peekable();
-    if addresses.peek().is_none() {
-        return Check::NotMade("the message has no From address".to_owned());
-    }
-    let known = |address: &str| {
-        certificate
-            .addresses()
-            .iter()
-            .any(|own| own.eq_ignore_ascii_case(address))
-    };
-    match addresses.find(|address| !known(address)) {
-        None => Check::Passed,
-        Some(address) => Check::Failed(format!("the certificate is not for {address}")),
-    }
+    evidence.authors.check(certificate)
 }
 
 fn signed_attributes(

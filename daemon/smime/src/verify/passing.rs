@@ -3,6 +3,7 @@
 
 use const_oid::ObjectIdentifier;
 
+use super::authors::ContentHeader;
 use super::content_digest::{ContentDigest, Digests};
 use super::signed_data::SignedData;
 use super::{Content, Options, VerifyError};
@@ -17,6 +18,7 @@ pub(super) struct Passing {
     options: Options,
     cms: CmsReader,
     received: Received,
+    content_header: ContentHeader,
 }
 
 #[derive(Debug, Default)]
@@ -32,6 +34,7 @@ struct Received {
 pub(super) struct Passed {
     pub(super) limits: Limits,
     pub(super) header: Header,
+    pub(super) content_header: Option<Header>,
     pub(super) media_type: &'static str,
     pub(super) digests: Digests,
     pub(super) looks_like_attributes: bool,
@@ -42,6 +45,7 @@ impl Passing {
     pub(super) fn new(options: Options) -> Self {
         Self {
             cms: CmsReader::new(&options.limits),
+            content_header: ContentHeader::new(&options.limits),
             options,
             received: Received::default(),
         }
@@ -53,6 +57,7 @@ impl Passing {
         let mut nowhere = Vec::new();
         self.cms.end(&mut Visitor {
             received: &mut self.received,
+            content_header: &mut self.content_header,
             content: Content::Discard,
             out: &mut nowhere,
         })?;
@@ -60,6 +65,7 @@ impl Passing {
         Ok(Passed {
             limits: self.options.limits,
             header,
+            content_header: self.content_header.end(),
             media_type: if self.received.clear {
                 "multipart/signed"
             } else {
@@ -95,11 +101,17 @@ impl EntitySink for Sink<'_> {
     }
 
     fn cms(&mut self, bytes: &[u8]) -> Result<(), VerifyError> {
-        let Passing { options, cms, received } = &mut *self.passing;
+        let Passing {
+            options,
+            cms,
+            received,
+            content_header,
+        } = &mut *self.passing;
         cms.push(
             bytes,
             &mut Visitor {
                 received,
+                content_header,
                 content: options.content,
                 out: self.out,
             },
@@ -107,6 +119,7 @@ impl EntitySink for Sink<'_> {
     }
 
     fn content(&mut self, bytes: &[u8]) -> Result<(), VerifyError> {
+        self.passing.content_header.push(bytes);
         if let Some(digest) = &mut self.passing.received.digest {
             digest.update(bytes);
         }
@@ -143,6 +156,7 @@ fn announced(micalg: &[DigestAlgorithm]) -> Vec<DigestAlgorithm> {
 /// What the BER reader talks to.
 struct Visitor<'a> {
     received: &'a mut Received,
+    content_header: &'a mut ContentHeader,
     content: Content,
     out: &'a mut Vec<u8>,
 }
@@ -171,6 +185,7 @@ impl CmsVisitor for Visitor<'_> {
         if self.received.clear {
             return Err(VerifyError::TwoContents);
         }
+        self.content_header.push(bytes);
         if let Some(digest) = &mut self.received.digest {
             digest.update(bytes);
         }

@@ -8,6 +8,7 @@ use signature::hazmat::PrehashSigner as _;
 use spki::AlgorithmIdentifierOwned;
 
 use super::attributes::{SignedAttributes, signed_octets};
+use super::authors::Authors;
 use super::checks::{Evidence, report};
 use super::content_digest::ContentDigest;
 use super::signed_data::SignedData;
@@ -93,8 +94,7 @@ fn check_content(signer: &SignerInfo, content: &[u8], content_type: ObjectIdenti
         digests: &digests,
         looks_like_attributes,
         certificates: &certificates,
-        from: &[],
-        sender: None,
+        authors: &Authors::default(),
     };
     report(signer, &evidence)
 }
@@ -243,8 +243,7 @@ fn the_signature_decides_between_certificates_of_the_same_name() {
         digests: &digests,
         looks_like_attributes,
         certificates: &certificates,
-        from: &[],
-        sender: None,
+        authors: &Authors::default(),
     };
     let report = report(&signer, &evidence);
     assert_eq!(report.signature, Check::Passed);
@@ -279,8 +278,7 @@ fn a_crowd_of_certificates_of_the_same_name_is_not_tried_one_by_one() {
             digests: &digests,
             looks_like_attributes,
             certificates: &certificates,
-            from: &[],
-            sender: None,
+            authors: &Authors::default(),
         },
     );
     assert!(report.signature.is_failed(), "{:?}", report.signature);
