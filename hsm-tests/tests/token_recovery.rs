@@ -172,6 +172,23 @@ fn a_removed_token_is_absent_with_its_keys_listed_and_comes_back() {
 }
 
 #[test]
+fn a_library_that_did_not_start_again_while_its_tokens_were_away_does_so_when_they_are_back() {
+    with_token(
+        "a_library_that_did_not_start_again_while_its_tokens_were_away_does_so_when_they_are_back",
+        |token, _, softhsm| async move {
+            let (tokens, away) = (softhsm.token_directory(), softhsm.directory().join("away"));
+            std::fs::rename(&tokens, &away)?;
+            // C_Finalize has worked by then, and C_Initialize has not.
+            serve::wait_for(&token, |status| status.state == TokenState::Failed).await?;
+            std::fs::rename(&away, &tokens)?;
+            serve::ready(&token).await?;
+            sign(&token).await?;
+            Ok(())
+        },
+    );
+}
+
+#[test]
 fn a_token_that_vanishes_while_nobody_uses_it_is_noticed() {
     with_token(
         "a_token_that_vanishes_while_nobody_uses_it_is_noticed",

@@ -9,7 +9,7 @@ use cryptoki::{
     session::{Session, SessionState},
     slot::{Slot, TokenInfo},
 };
-use cryptoki_sys::{CKR_PIN_LOCKED, CKR_USER_ALREADY_LOGGED_IN};
+use cryptoki_sys::{CKR_CRYPTOKI_NOT_INITIALIZED, CKR_PIN_LOCKED, CKR_USER_ALREADY_LOGGED_IN};
 
 use super::{Anchor, MAX_PAUSE, PROBE, RESTART_PAUSE, TICK};
 use crate::{
@@ -76,7 +76,13 @@ impl Anchor {
                 let detail = format!("it is the same token as {owner}: remove one of the two from the configuration");
                 return self.set_state(TokenState::Failed, detail);
             }
-            Err(failure) => return self.give_up_for_now(failure),
+            Err(failure) => {
+                // An earlier restart got no further than C_Finalize, because whatever the library reads was gone.
+                if failure.ckr.0 == CKR_CRYPTOKI_NOT_INITIALIZED {
+                    module.restart_if_unused();
+                }
+                return self.give_up_for_now(failure);
+            }
         };
         let session = match module.context.open_ro_session(slot) {
             Ok(session) => session,
