@@ -18,8 +18,9 @@ use hsm_tests::{
     people::Person,
 };
 use tonic::{Code, Request};
+use tonic_types::StatusExt as _;
 
-use crate::{ENTITY, LETTER, assert_all_is_well, wire::block_on};
+use crate::{ENTITY, LETTER, assert_all_is_well, assert_left_nothing, wire::block_on};
 
 fn sealed(lines: usize) -> Vec<u8> {
     let letter = [ENTITY, &b"A line of a long letter.\r\n".repeat(lines)].concat();
@@ -98,6 +99,49 @@ fn streams_dropped_by_the_hundred_leave_no_memory_behind() {
     eprintln!("resident memory grew by {grown} bytes");
     assert!(grown < 16 << 20, "resident memory grew by {grown} bytes");
     assert_all_is_well(&daemon);
+}
+
+#[test]
+fn more_messages_at_once_than_there_are_places_for_are_refused_until_one_is_done() {
+    let daemon = Setup::new()
+        .token("cards", &[Person::Alice])
+        .configure("limits", "mail_streams = 2")
+        .start()
+        .unwrap();
+    let sealed = sealed(10);
+    block_on(async {
+        let mail = MailServiceClient::new(daemon.channel().await.unwrap());
+        // The requests never end by themselves.
+        let begin = || async {
+            let (sender, receiver) = tokio::sync::mpsc::channel(1);
+            let first = MailServiceDecryptRequest {
+                options: Some(DecryptOptions::default()),
+                content: sealed[..100].to_vec().into(),
+            };
+            sender.send(first).await.unwrap();
+            let requests = tokio_stream::wrappers::ReceiverStream::new(receiver);
+            let answers = mail.clone().decrypt(requests).await?;
+            Ok::<_, tonic::Status>((sender, answers))
+        };
+        let first = begin().await.unwrap();
+        let _second = begin().await.unwrap();
+        let refused = begin().await.unwrap_err();
+        let details = refused.get_error_details();
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        assert_eq!(details.error_info().unwrap().reason, "MAIL_BUSY");
+        assert!(details.retry_info().is_some());
+        drop(first);
+        // Its place is free again as soon as the daemon has noticed.
+        let mut third = begin().await;
+        for _ in 0..100 {
+            if third.is_ok() {
+                break;
+            }
+            third = begin().await;
+        }
+        third.unwrap();
+    });
+    assert_left_nothing(&daemon);
 }
 
 #[test]
