@@ -2,8 +2,18 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
 };
+
+/// How long a worker that has run out of jobs looks for the next one before it goes to sleep. A caller with one request in
+/// flight sends the next within that time, and waking a sleeper takes longer than most signatures. One worker looks at a
+/// time, and it yields the processor to whoever wants it.
+const LOOK: Duration = Duration::from_micros(150);
 
 /// Which jobs go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,6 +37,8 @@ pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
     ready: Condvar,
     capacity: usize,
+    /// Raised whenever there is something for the worker that looks.
+    news: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -35,6 +47,8 @@ struct State<T> {
     bulk: VecDeque<T>,
     /// Workers that wait: nobody is woken, which costs a system call, when nobody does.
     idle: usize,
+    /// A worker looks for the next job without waiting: it needs no waking for the first one.
+    looking: bool,
     closed: bool,
 }
 
@@ -44,12 +58,14 @@ impl<T> Queue<T> {
             interactive: VecDeque::new(),
             bulk: VecDeque::new(),
             idle: 0,
+            looking: false,
             closed: false,
         };
         Self {
             state: Mutex::new(state),
             ready: Condvar::new(),
             capacity,
+            news: AtomicU64::new(0),
         }
     }
 
@@ -83,6 +99,7 @@ impl<T> Queue<T> {
     /// Waits for the next job; `None` once the queue is closed.
     pub(crate) fn take(&self) -> Option<T> {
         let mut state = self.lock();
+        let mut looked = false;
         loop {
             if state.closed {
                 return None;
@@ -93,10 +110,29 @@ impl<T> Queue<T> {
             if let Some(job) = state.bulk.pop_front() {
                 return Some(job);
             }
-            state.idle += 1;
-            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
+            if looked || state.looking {
+                state.idle += 1;
+                state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.idle -= 1;
+            } else {
+                state = self.look(state);
+                looked = true;
+            }
         }
+    }
+
+    /// Waits for news for a while without sleeping.
+    fn look<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
+        state.looking = true;
+        let seen = self.news.load(Ordering::Relaxed);
+        drop(state);
+        let begun = Instant::now();
+        while self.news.load(Ordering::Relaxed) == seen && begun.elapsed() < LOOK {
+            thread::yield_now();
+        }
+        let mut state = self.lock();
+        state.looking = false;
+        state
     }
 
     /// Takes out the jobs that nobody should start any more.
@@ -126,15 +162,19 @@ impl<T> Queue<T> {
     pub(crate) fn close(&self) -> Vec<T> {
         let mut state = self.lock();
         state.closed = true;
+        self.news.fetch_add(1, Ordering::Relaxed);
         self.ready.notify_all();
         let State { interactive, bulk, .. } = &mut *state;
         interactive.drain(..).chain(bulk.drain(..)).collect()
     }
 
     fn wake(&self, state: MutexGuard<'_, State<T>>) {
-        let somebody_waits = state.idle > 0;
+        let waiting = state.interactive.len() + state.bulk.len();
+        // What the worker that looks will take under the lock needs nobody else.
+        let wanted = state.idle > 0 && waiting > usize::from(state.looking);
+        self.news.fetch_add(1, Ordering::Relaxed);
         drop(state);
-        if somebody_waits {
+        if wanted {
             self.ready.notify_one();
         }
     }

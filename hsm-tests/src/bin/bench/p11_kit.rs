@@ -1,6 +1,7 @@
 //! The peer of KeyService: p11-kit's remoting, a server in front of the same module and its client module in the driver.
 
 use std::{
+    os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -42,7 +43,8 @@ impl Server {
             .context("p11-kit could not be run: install p11-kit")?;
         let server = Self { child, socket };
         let deadline = Instant::now() + Duration::from_secs(10);
-        while !server.socket.exists() {
+        // The file is there a moment before it can be connected to.
+        while UnixStream::connect(&server.socket).is_err() {
             ensure!(Instant::now() < deadline, "p11-kit server did not open its socket");
             thread::yield_now();
         }
