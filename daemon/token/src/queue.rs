@@ -2,18 +2,8 @@
 
 use std::{
     collections::VecDeque,
-    sync::{
-        Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-    time::{Duration, Instant},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
 };
-
-/// How long a worker that has run out of jobs looks for the next one before it goes to sleep. A caller with one request in
-/// flight sends the next within that time, and waking a sleeper takes longer than most signatures. One worker looks at a
-/// time, and it yields the processor to whoever wants it.
-const LOOK: Duration = Duration::from_micros(150);
 
 /// Which jobs go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,8 +27,6 @@ pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
     ready: Condvar,
     capacity: usize,
-    /// Raised whenever there is something for the worker that looks.
-    news: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -47,8 +35,6 @@ struct State<T> {
     bulk: VecDeque<T>,
     /// Workers that wait: nobody is woken, which costs a system call, when nobody does.
     idle: usize,
-    /// A worker looks for the next job without waiting: it needs no waking for the first one.
-    looking: bool,
     closed: bool,
 }
 
@@ -58,14 +44,12 @@ impl<T> Queue<T> {
             interactive: VecDeque::new(),
             bulk: VecDeque::new(),
             idle: 0,
-            looking: false,
             closed: false,
         };
         Self {
             state: Mutex::new(state),
             ready: Condvar::new(),
             capacity,
-            news: AtomicU64::new(0),
         }
     }
 
@@ -99,7 +83,6 @@ impl<T> Queue<T> {
     /// Waits for the next job; `None` once the queue is closed.
     pub(crate) fn take(&self) -> Option<T> {
         let mut state = self.lock();
-        let mut looked = false;
         loop {
             if state.closed {
                 return None;
@@ -110,29 +93,10 @@ impl<T> Queue<T> {
             if let Some(job) = state.bulk.pop_front() {
                 return Some(job);
             }
-            if looked || state.looking {
-                state.idle += 1;
-                state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.idle -= 1;
-            } else {
-                state = self.look(state);
-                looked = true;
-            }
+            state.idle += 1;
+            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
         }
-    }
-
-    /// Waits for news for a while without sleeping.
-    fn look<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
-        state.looking = true;
-        let seen = self.news.load(Ordering::Relaxed);
-        drop(state);
-        let begun = Instant::now();
-        while self.news.load(Ordering::Relaxed) == seen && begun.elapsed() < LOOK {
-            thread::yield_now();
-        }
-        let mut state = self.lock();
-        state.looking = false;
-        state
     }
 
     /// Takes out the jobs that nobody should start any more.
@@ -162,19 +126,15 @@ impl<T> Queue<T> {
     pub(crate) fn close(&self) -> Vec<T> {
         let mut state = self.lock();
         state.closed = true;
-        self.news.fetch_add(1, Ordering::Relaxed);
         self.ready.notify_all();
         let State { interactive, bulk, .. } = &mut *state;
         interactive.drain(..).chain(bulk.drain(..)).collect()
     }
 
     fn wake(&self, state: MutexGuard<'_, State<T>>) {
-        let waiting = state.interactive.len() + state.bulk.len();
-        // What the worker that looks will take under the lock needs nobody else.
-        let wanted = state.idle > 0 && waiting > usize::from(state.looking);
-        self.news.fetch_add(1, Ordering::Relaxed);
+        let somebody_waits = state.idle > 0;
         drop(state);
-        if wanted {
+        if somebody_waits {
             self.ready.notify_one();
         }
     }

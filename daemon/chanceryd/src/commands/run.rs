@@ -41,11 +41,7 @@ pub fn run(file: &Path) -> ExitCode {
         return fail(1, format_args!("core dumps cannot be switched off: {error}"));
     }
     let activated = Activated::from_environment();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(wire_threads())
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, format_args!("the runtime cannot be started: {error}")),
     };
@@ -66,12 +62,6 @@ pub fn run(file: &Path) -> ExitCode {
             fail(1, error)
         }
     }
-}
-
-/// Threads that speak HTTP/2: half the processors. The tokens' workers and the crunching of messages have threads of their
-/// own, and a request that is handed to fewer threads is woken for less often.
-fn wire_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
 }
 
 /// Modules read their environment with `getenv`, from any of their threads; the only safe time to set it is before the
