@@ -103,11 +103,7 @@ impl fmt::Display for Caller {
 
 /// Lower-case hexadecimal. Written into every audit record, hence without the formatting machinery.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| char::from(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
+    base16ct::lower::encode_string(bytes)
 }
 
 /// An addr-spec with its domain in lower case; the local part is left alone (RFC 5321, section 2.4).

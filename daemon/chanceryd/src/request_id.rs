@@ -92,9 +92,6 @@ where
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let id = RequestId::from_headers(request.headers()).unwrap_or_else(RequestId::random);
         request.extensions_mut().insert(id.clone());
-        if let Ok(value) = HeaderValue::from_str(id.as_str()) {
-            request.headers_mut().insert(HEADER, value);
-        }
         let span = tracing::info_span!("request", id = %id, rpc = request.uri().path());
         if let Some(caller) = request.extensions().get::<Arc<Caller>>() {
             tracing::debug!(parent: &span, %caller, "begins");

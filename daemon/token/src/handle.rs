@@ -164,7 +164,8 @@ impl TokenHandle {
                     Refusal::Closed => TokenError::Shutdown { token },
                 }
             })?;
-        answer.await.unwrap_or_else(|_| Err(self.shut_down()))
+        let answer = self.shared.waiting.wait_for(answer).await;
+        answer.unwrap_or_else(|| Err(self.shut_down()))
     }
 
     async fn command(

@@ -48,6 +48,7 @@ mod signature;
 mod status;
 mod tokens;
 mod uri;
+mod wait;
 mod worker;
 
 pub use catalogue::{Catalogue, KeyAlgorithm, KeyEntry, Roles};

@@ -2,8 +2,21 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    hint,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, Thread},
+    time::{Duration, Instant},
 };
+
+use crate::wait::several_processors;
+
+/// How long a worker that has run out of jobs looks for the next one before it sleeps. A caller with one request in flight
+/// sends the next one within this time, and waking a sleeper on another processor takes longer than many a signature. One
+/// worker looks at a time, and it yields the processor to whoever wants it.
+const LOOK: Duration = Duration::from_micros(200);
 
 /// Which jobs go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,7 +38,9 @@ pub(crate) enum Refusal {
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
-    ready: Condvar,
+    /// Whether the worker that looks has something to look at.
+    news: AtomicBool,
+    look: Duration,
     capacity: usize,
 }
 
@@ -33,8 +48,10 @@ pub(crate) struct Queue<T> {
 struct State<T> {
     interactive: VecDeque<T>,
     bulk: VecDeque<T>,
-    /// Workers that wait: nobody is woken, which costs a system call, when nobody does.
-    idle: usize,
+    /// Workers that sleep. The last to fall asleep is woken first: its stack and its part of the heap are still in a cache.
+    asleep: Vec<Thread>,
+    /// A worker looks for the next job without sleeping: for that one nobody need be woken.
+    looking: bool,
     closed: bool,
 }
 
@@ -43,12 +60,14 @@ impl<T> Queue<T> {
         let state = State {
             interactive: VecDeque::new(),
             bulk: VecDeque::new(),
-            idle: 0,
+            asleep: Vec::new(),
+            looking: false,
             closed: false,
         };
         Self {
             state: Mutex::new(state),
-            ready: Condvar::new(),
+            news: AtomicBool::new(false),
+            look: if several_processors() { LOOK } else { Duration::ZERO },
             capacity,
         }
     }
@@ -82,6 +101,7 @@ impl<T> Queue<T> {
 
     /// Waits for the next job; `None` once the queue is closed.
     pub(crate) fn take(&self) -> Option<T> {
+        let mut looked = self.look.is_zero();
         let mut state = self.lock();
         loop {
             if state.closed {
@@ -93,9 +113,12 @@ impl<T> Queue<T> {
             if let Some(job) = state.bulk.pop_front() {
                 return Some(job);
             }
-            state.idle += 1;
-            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.idle -= 1;
+            state = if looked || state.looking {
+                self.sleep(state)
+            } else {
+                looked = true;
+                self.look(state)
+            };
         }
     }
 
@@ -126,16 +149,48 @@ impl<T> Queue<T> {
     pub(crate) fn close(&self) -> Vec<T> {
         let mut state = self.lock();
         state.closed = true;
-        self.ready.notify_all();
+        self.news.store(true, Ordering::Relaxed);
+        state.asleep.drain(..).for_each(|worker| worker.unpark());
         let State { interactive, bulk, .. } = &mut *state;
         interactive.drain(..).chain(bulk.drain(..)).collect()
     }
 
-    fn wake(&self, state: MutexGuard<'_, State<T>>) {
-        let somebody_waits = state.idle > 0;
+    /// Looks for news for a while, without the lock.
+    fn look<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
+        state.looking = true;
+        self.news.store(false, Ordering::Relaxed);
         drop(state);
-        if somebody_waits {
-            self.ready.notify_one();
+        let until = Instant::now() + self.look;
+        while !self.news.load(Ordering::Relaxed) && Instant::now() < until {
+            hint::spin_loop();
+            thread::yield_now();
+        }
+        let mut state = self.lock();
+        state.looking = false;
+        state
+    }
+
+    /// Sleeps until woken, or for no reason: whoever returns from it looks at the queue again.
+    fn sleep<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
+        let worker = thread::current();
+        let id = worker.id();
+        state.asleep.push(worker);
+        drop(state);
+        thread::park();
+        let mut state = self.lock();
+        state.asleep.retain(|worker| worker.id() != id);
+        state
+    }
+
+    /// Tells one worker of one more job. Those at work look at the queue by themselves when they have finished.
+    fn wake(&self, mut state: MutexGuard<'_, State<T>>) {
+        if state.looking && !self.news.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let worker = state.asleep.pop();
+        drop(state);
+        if let Some(worker) = worker {
+            worker.unpark();
         }
     }
 
@@ -182,9 +237,7 @@ mod tests {
         let queue = Arc::new(Queue::<u8>::new(2));
         let waiting = Arc::clone(&queue);
         let worker = thread::spawn(move || waiting.take());
-        while queue.lock().idle == 0 {
-            thread::yield_now();
-        }
+        wait_until(&queue, |state| state.asleep.len() == 1);
         assert_eq!(queue.close(), []);
         assert_eq!(worker.join().unwrap(), None);
 
@@ -195,6 +248,79 @@ mod tests {
         assert_eq!(queue.take(), None);
         assert_eq!(queue.push(3, Priority::Bulk), Err(Refusal::Closed));
         assert_eq!(queue.put_back(3), Err(3));
+    }
+
+    #[test]
+    fn the_worker_that_fell_asleep_last_is_woken_first() {
+        let queue = Arc::new(Queue::<u8>::new(2));
+        let (report, woken) = std::sync::mpsc::channel();
+        let workers: Vec<_> = (1..=3)
+            .map(|number| {
+                let (queue_of_worker, report) = (Arc::clone(&queue), report.clone());
+                let worker = thread::spawn(move || {
+                    while let Some(job) = queue_of_worker.take() {
+                        report.send((number, job)).unwrap();
+                    }
+                });
+                wait_until(&queue, |state| state.asleep.len() == number);
+                worker
+            })
+            .collect();
+        for job in [7, 8] {
+            queue.push(job, Priority::Interactive).unwrap();
+            assert_eq!(woken.recv().unwrap(), (3, job));
+            wait_until(&queue, |state| state.asleep.len() == 3);
+        }
+        queue.close();
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+    }
+
+    #[test]
+    fn nobody_is_woken_for_the_first_job_while_a_worker_looks() {
+        let mut queue = Queue::<u8>::new(2);
+        queue.look = Duration::from_secs(3600);
+        let queue = Arc::new(queue);
+        let start = |queue: &Arc<Queue<u8>>| {
+            let queue = Arc::clone(queue);
+            thread::spawn(move || queue.take())
+        };
+        let looking = start(&queue);
+        wait_until(&queue, |state| state.looking);
+        let asleep = start(&queue);
+        wait_until(&queue, |state| state.asleep.len() == 1);
+        queue.push(1, Priority::Bulk).unwrap();
+        assert_eq!(looking.join().unwrap(), Some(1));
+        assert_eq!(queue.lock().asleep.len(), 1);
+        queue.push(2, Priority::Bulk).unwrap();
+        assert_eq!(asleep.join().unwrap(), Some(2));
+    }
+
+    #[test]
+    fn every_job_is_taken_once_by_some_worker_whoever_looks_and_whoever_sleeps() {
+        const JOBS: u32 = 2000;
+        let queue = Arc::new(Queue::<u32>::new(4));
+        let workers: Vec<_> = (0..3)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                thread::spawn(move || std::iter::from_fn(|| queue.take()).collect::<Vec<_>>())
+            })
+            .collect();
+        for job in 0..JOBS {
+            while queue.push(job, Priority::Interactive).is_err() {
+                thread::yield_now();
+            }
+        }
+        wait_until(&queue, |state| state.interactive.is_empty());
+        assert_eq!(queue.close(), []);
+        let mut taken: Vec<u32> = workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect();
+        taken.sort_unstable();
+        assert_eq!(taken, (0..JOBS).collect::<Vec<_>>());
+    }
+
+    fn wait_until<T>(queue: &Queue<T>, condition: impl Fn(&State<T>) -> bool) {
+        while !condition(&queue.lock()) {
+            thread::yield_now();
+        }
     }
 
     #[test]

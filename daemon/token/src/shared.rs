@@ -24,12 +24,14 @@ use crate::{
     module::Module,
     queue::Queue,
     status::{PinStatus, TokenState, TokenStatus},
+    wait::Waiting,
 };
 
 pub(crate) struct Shared {
     pub(crate) name: String,
     pub(crate) call_deadline: Duration,
     pub(crate) queue: Queue<Job>,
+    pub(crate) waiting: Waiting,
     pub(crate) anchor: SyncSender<Command>,
     /// Certificates from outside the token that the anchor has not taken yet: the latest alone.
     certificates: Mutex<Option<Vec<Vec<u8>>>>,
@@ -88,6 +90,7 @@ impl Shared {
             name,
             call_deadline,
             queue: Queue::new(queue),
+            waiting: Waiting::new(),
             anchor,
             certificates: Mutex::new(None),
             guard: Mutex::new(guard),

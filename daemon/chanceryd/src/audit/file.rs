@@ -34,6 +34,8 @@ pub(super) struct Writer {
     /// `FILE.head`, locked for as long as this lives.
     head: File,
     end: End,
+    /// The line that was written last: its memory serves the next one.
+    line: Vec<u8>,
     sync_each: bool,
     unsynced: bool,
     closed: Option<Arc<str>>,
@@ -58,6 +60,7 @@ impl Writer {
             file: Arc::new(file),
             head,
             end: known.unwrap_or(End::NONE),
+            line: Vec::new(),
             sync_each,
             unsynced: false,
             closed: None,
@@ -94,8 +97,8 @@ impl Writer {
             });
         }
         let seq = self.end.seq.saturating_add(1);
-        let (line, hash) = record::encode(seq, self.end.hash, SystemTime::now(), body)?;
-        self.write(&line).map_err(|error| self.close("write to it", &error))?;
+        let hash = record::encode(&mut self.line, seq, self.end.hash, SystemTime::now(), body)?;
+        self.write_line().map_err(|error| self.close("write to it", &error))?;
         self.end = End { seq, hash };
         self.head
             .write_all_at(&encode_head(self.end), 0)
@@ -126,12 +129,12 @@ impl Writer {
         self.file = Arc::new(file);
     }
 
-    fn write(&mut self, line: &[u8]) -> io::Result<()> {
-        let written = (&*self.file).write(line)?;
-        if written != line.len() {
+    fn write_line(&mut self) -> io::Result<()> {
+        let written = (&*self.file).write(&self.line)?;
+        if written != self.line.len() {
             return Err(io::Error::new(
                 io::ErrorKind::StorageFull,
-                format!("{written} of {} bytes written", line.len()),
+                format!("{written} of {} bytes written", self.line.len()),
             ));
         }
         self.unsynced = true;

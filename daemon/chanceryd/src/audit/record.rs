@@ -158,33 +158,37 @@ struct Line<'a> {
     body: &'a Body<'a>,
 }
 
-/// The line of a record, line end included, and its hash.
+/// Writes the line of a record, line end included, over what `line` holds; returns its hash.
 pub(super) fn encode(
+    line: &mut Vec<u8>,
     seq: u64,
     previous: Hash,
     now: SystemTime,
     body: &Body<'_>,
-) -> Result<(Vec<u8>, Hash), AuditError> {
-    let line = Line {
+) -> Result<Hash, AuditError> {
+    let record = Line {
         seq,
         time: timestamp(now),
         previous: hex(&previous),
         body,
     };
+    line.clear();
     // Strings and numbers always serialize; an empty line would be refused by the next check of the file.
-    let mut bytes = serde_json::to_vec(&line).unwrap_or_default();
-    bytes.pop();
-    let hash = chain(previous, &bytes);
-    bytes.extend_from_slice(HASH_FIELD.as_bytes());
-    bytes.extend_from_slice(hex(&hash).as_bytes());
-    bytes.extend_from_slice(b"\"}\n");
-    if bytes.len() > MAX_LINE {
+    if serde_json::to_writer(&mut *line, &record).is_err() {
+        line.clear();
+    }
+    line.pop();
+    let hash = chain(previous, line);
+    line.extend_from_slice(HASH_FIELD.as_bytes());
+    line.extend_from_slice(hex(&hash).as_bytes());
+    line.extend_from_slice(b"\"}\n");
+    if line.len() > MAX_LINE {
         return Err(AuditError::TooLong {
-            length: bytes.len(),
+            length: line.len(),
             limit: MAX_LINE,
         });
     }
-    Ok((bytes, hash))
+    Ok(hash)
 }
 
 /// What the next record follows: SHA-256 of the previous hash and everything of this record before its own hash.
@@ -294,7 +298,8 @@ mod tests {
             what: "started",
             detail: "with \"quotes\" and ümlauts\n",
         };
-        let (line, hash) = encode(7, [3; 32], UNIX_EPOCH, &body).unwrap();
+        let mut line = b"what stood there before".to_vec();
+        let hash = encode(&mut line, 7, [3; 32], UNIX_EPOCH, &body).unwrap();
         let line = line.strip_suffix(b"\n").unwrap();
         let parsed = decode(line).unwrap();
         assert!(parsed.intact && parsed.seq == 7 && parsed.previous == [3; 32] && parsed.hash == hash);
@@ -314,6 +319,7 @@ mod tests {
     fn a_record_that_is_too_long_is_refused() {
         let detail = "x".repeat(MAX_LINE);
         let result = encode(
+            &mut Vec::new(),
             1,
             GENESIS,
             UNIX_EPOCH,

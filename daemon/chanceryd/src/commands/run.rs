@@ -41,7 +41,11 @@ pub fn run(file: &Path) -> ExitCode {
         return fail(1, format_args!("core dumps cannot be switched off: {error}"));
     }
     let activated = Activated::from_environment();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(wire_threads())
+        .enable_all()
+        .build();
+    let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, format_args!("the runtime cannot be started: {error}")),
     };
@@ -62,6 +66,12 @@ pub fn run(file: &Path) -> ExitCode {
             fail(1, error)
         }
     }
+}
+
+/// Threads that speak HTTP/2: half the processors. The tokens' workers and the reading of messages have threads of their
+/// own, and the fewer share the requests, the more requests each finds at hand when it is woken.
+fn wire_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
 }
 
 /// Modules read their environment with `getenv`, from any of their threads; the only safe time to set it is before the

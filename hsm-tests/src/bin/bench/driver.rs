@@ -25,6 +25,9 @@ use cryptoki::{
 
 use crate::statistics::median;
 
+/// What a driver says once it has logged in.
+const READY: &str = "ready";
+
 /// What one turn came to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Turn {
@@ -97,24 +100,34 @@ impl Driver {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        Ok(Self {
+        let mut driver = Self {
             orders: child.stdin.take().context("the driver has a standard input")?,
             answers: BufReader::new(child.stdout.take().context("the driver has a standard output")?),
             child,
-        })
+        };
+        // Two processes that log in at once can lose SoftHSM's token.
+        driver.answer()?;
+        Ok(driver)
     }
 
     /// One turn.
     pub(crate) fn turn(&mut self, threads: usize, duration: Duration) -> Result<Turn> {
         writeln!(self.orders, "{threads} {}", duration.as_millis())?;
         self.orders.flush()?;
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer)?;
+        let answer = self.answer()?;
         let (per_second, latency) = answer.trim().split_once(' ').context("the driver gave up")?;
         Ok(Turn {
             per_second: per_second.parse()?,
             latency: latency.parse()?,
         })
+    }
+
+    fn answer(&mut self) -> Result<String> {
+        let mut answer = String::new();
+        if self.answers.read_line(&mut answer)? == 0 {
+            bail!("the driver gave up");
+        }
+        Ok(answer)
     }
 }
 
@@ -145,6 +158,7 @@ pub(crate) fn serve(arguments: &[&str]) -> Result<()> {
         .with_context(|| format!("no token {token}"))?;
     let anchor = module.open_rw_session(slot)?;
     anchor.login(UserType::User, Some(&AuthPin::new(pin.into())))?;
+    println!("{READY}");
     for order in std::io::stdin().lines() {
         let order = order?;
         let (threads, milliseconds) = order.split_once(' ').context("THREADS MILLISECONDS")?;

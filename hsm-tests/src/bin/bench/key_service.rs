@@ -11,8 +11,12 @@ use hsm_tests::{
     daemon::Daemon,
     people::{KeyPair, Person},
 };
-use tokio::runtime::Runtime;
-use tonic::transport::{Channel, Endpoint};
+use tokio::{runtime::Runtime, task::JoinSet};
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint},
+};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::{
     driver::{Driver, Kind, Turn},
@@ -55,6 +59,28 @@ pub(crate) fn measure(scale: &Scale, table: &mut Table) -> Result<()> {
         bench.throughput(scale, table)?;
         bench.latency(scale, table)?;
     }
+    grpc_alone(scale, &runtime, &channel, table)
+}
+
+/// What a call costs that asks for nothing: the part of the overhead that is gRPC's and the wake-ups of two processes.
+fn grpc_alone(scale: &Scale, runtime: &Runtime, channel: &Channel, table: &mut Table) -> Result<()> {
+    let client = HealthClient::new(channel.clone());
+    let mut medians = Vec::new();
+    for _ in 0..scale.rounds {
+        let client = client.clone();
+        let turn = in_turn(runtime, 1, scale.turn, move || {
+            let mut client = client.clone();
+            async move { client.check(HealthCheckRequest::default()).await.map(drop) }
+        })?;
+        medians.push(turn.latency);
+    }
+    table.push(Row {
+        what: "For comparison: Health.Check, one in flight, median",
+        ours: format!("{:.0} µs", median(&medians)?),
+        baseline: String::new(),
+        peer: String::new(),
+        goal: "",
+    });
     Ok(())
 }
 
@@ -173,31 +199,44 @@ impl<'a> Bench<'a> {
     }
 
     fn turn(&self, in_flight: usize, duration: Duration) -> Result<Turn> {
-        self.runtime.block_on(async {
-            let begun = Instant::now();
-            let mut tasks = tokio::task::JoinSet::new();
-            for _ in 0..in_flight {
-                let (mut client, request) = (self.client.clone(), self.request.clone());
-                tasks.spawn(async move {
-                    let mut latencies = Vec::new();
-                    while begun.elapsed() < duration {
-                        let sent = Instant::now();
-                        client.sign(request.clone()).await?;
-                        latencies.push(sent.elapsed().as_secs_f64() * 1e6);
-                    }
-                    anyhow::Ok(latencies)
-                });
-            }
-            let mut latencies = Vec::new();
-            while let Some(own) = tasks.join_next().await {
-                latencies.extend(own??);
-            }
-            #[expect(clippy::cast_precision_loss, reason = "a count of operations")]
-            let per_second = latencies.len() as f64 / begun.elapsed().as_secs_f64();
-            Ok(Turn {
-                per_second,
-                latency: median(&latencies)?,
-            })
+        let (client, request) = (self.client.clone(), self.request.clone());
+        in_turn(self.runtime, in_flight, duration, move || {
+            let (mut client, request) = (client.clone(), request.clone());
+            async move { client.sign(request).await.map(drop) }
         })
     }
+}
+
+/// Calls, `in_flight` at once, for as long as a turn lasts.
+fn in_turn<C, F>(runtime: &Runtime, in_flight: usize, duration: Duration, call: C) -> Result<Turn>
+where
+    C: Fn() -> F + Clone + Send + 'static,
+    F: Future<Output = Result<(), Status>> + Send,
+{
+    runtime.block_on(async {
+        let begun = Instant::now();
+        let mut tasks = JoinSet::new();
+        for _ in 0..in_flight {
+            let call = call.clone();
+            tasks.spawn(async move {
+                let mut latencies = Vec::new();
+                while begun.elapsed() < duration {
+                    let sent = Instant::now();
+                    call().await?;
+                    latencies.push(sent.elapsed().as_secs_f64() * 1e6);
+                }
+                Ok::<_, Status>(latencies)
+            });
+        }
+        let mut latencies = Vec::new();
+        while let Some(own) = tasks.join_next().await {
+            latencies.extend(own??);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a count of operations")]
+        let per_second = latencies.len() as f64 / begun.elapsed().as_secs_f64();
+        Ok(Turn {
+            per_second,
+            latency: median(&latencies)?,
+        })
+    })
 }
