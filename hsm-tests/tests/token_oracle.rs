@@ -7,7 +7,9 @@
     reason = "tests"
 )]
 
-use anyhow::Result;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
 use chancery_token::{DecryptScheme, Digest, Dispatch, SignInput, SignMechanism, TokenConfig, TokenError, TokenHandle};
 use counting_module::Counts;
 use cryptoki_sys::{
@@ -43,6 +45,23 @@ async fn decrypt(token: &TokenHandle) -> Result<(), TokenError> {
     ciphertext[0] = 0;
     let result = token.decrypt(key, DecryptScheme::RsaPkcs1, ciphertext, Dispatch::default());
     result.await.map(drop)
+}
+
+/// What `openssl pkeyutl` encrypts for the key with PKCS #1 v1.5.
+fn encrypted(token: &TokenHandle) -> Result<Vec<u8>> {
+    let key = serve::key(token, "rsa")?;
+    let directory = tempfile::tempdir()?;
+    let (public, plain) = (directory.path().join("public.der"), directory.path().join("plain"));
+    std::fs::write(&public, &token.catalogue().lookup(key).unwrap().spki_der)?;
+    std::fs::write(&plain, b"a content-encryption key")?;
+    let output = Command::new("openssl")
+        .args(["pkeyutl", "-encrypt", "-pubin", "-keyform", "DER", "-inkey"])
+        .arg(&public)
+        .arg("-in")
+        .arg(&plain)
+        .output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(output.stdout)
 }
 
 async fn sign(token: &TokenHandle) -> Result<(), TokenError> {
@@ -81,6 +100,30 @@ fn however_a_module_words_it_a_ciphertext_that_does_not_decrypt_shows_in_the_ans
         // Only the operations that the counting module left active cost a session.
         let left_active = words.iter().filter(|word| **word != 0).count() as u64;
         assert_eq!(counts.of("C_OpenSession")? - opened, left_active);
+        Ok(())
+    });
+}
+
+#[test]
+fn the_module_is_called_as_often_whether_a_ciphertext_decrypts_or_not() {
+    let test = "the_module_is_called_as_often_whether_a_ciphertext_decrypts_or_not";
+    with_token(test, |token, counts| async move {
+        const TIMES: u64 = 20;
+        let key = serve::key(&token, "rsa")?;
+        let good = encrypted(&token)?;
+        // At least as often: the anchor may ask as well.
+        let asked = counts.of("C_GetSessionInfo")?;
+        for _ in 0..TIMES {
+            token
+                .decrypt(key, DecryptScheme::RsaPkcs1, good.clone(), Dispatch::default())
+                .await?;
+        }
+        let asked_again = counts.of("C_GetSessionInfo")?;
+        assert!(asked_again - asked >= TIMES, "after a success");
+        for _ in 0..TIMES {
+            decrypt(&token).await.unwrap_err();
+        }
+        assert!(counts.of("C_GetSessionInfo")? - asked_again >= TIMES, "after a failure");
         Ok(())
     });
 }

@@ -233,6 +233,7 @@ fn fewer_sessions_than_configured_are_enough() {
         |config| TokenConfig { sessions: 8, ..config },
         |token, counts, _| async move {
             sign(&token).await?;
+            let opened = counts.of("C_OpenSession")?;
             counts.fail("C_OpenSession", CKR_SESSION_COUNT | ALWAYS)?;
             let token = Arc::new(token);
             let jobs: Vec<_> = (0..64)
@@ -246,6 +247,7 @@ fn fewer_sessions_than_configured_are_enough() {
             for job in jobs {
                 job.await??;
             }
+            assert!(counts.of("C_OpenSession")? > opened, "no other worker tried");
             Ok(())
         },
     );

@@ -1,10 +1,12 @@
 //! Files and directories that steer the daemon or hold a secret: nobody but root and the daemon's own user may change
 //! them, and a secret nobody else may read. Checked on what was opened, not on a name that can point elsewhere later.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 /// Why a file or directory is not trusted. Trying again helps once its owner or mode has been put right.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +78,12 @@ pub fn open_trusted(path: &Path) -> Result<File, PermissionError> {
         path: real.clone(),
         source,
     };
-    let file = File::open(&real).map_err(unreachable)?;
+    // Without waiting for whoever might write to a pipe.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+        .open(&real)
+        .map_err(unreachable)?;
     let metadata = file.metadata().map_err(unreachable)?;
     if !metadata.is_file() {
         return Err(PermissionError::Kind {
@@ -219,6 +226,21 @@ mod tests {
             chmod(&file, mode);
             assert_eq!(open_secret(&file).is_ok(), trusted, "{mode:o}");
         }
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_is_refused_and_not_waited_for() {
+        let (directory, _file) = scene();
+        let pipe = directory.path().join("pipe");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        assert!(matches!(open_secret(&pipe), Err(PermissionError::Kind { .. })));
     }
 
     #[test]

@@ -15,7 +15,8 @@
 //!  status, catalogue ◄─ Shared ◄───┼────────────────┘ finds, logs in, lists keys, watches
 //! ```
 //!
-//! - **Async ends at [`TokenHandle`].** Only `tokio::sync` is used; there is no runtime in this crate.
+//! - **Async ends at [`TokenHandle`].** Of tokio only `sync` and `task::yield_now` are used; there is no runtime in this
+//!   crate.
 //! - **The anchor** (one thread for each token) logs in on a session that stays open, so that the login does. It alone
 //!   searches, logs in and out. **Workers** (one thread and one session each) do nothing but C_SignInit and C_Sign and the
 //!   like: no C_FindObjects, C_Login or C_OpenSession is on their way while all is well.

@@ -1,4 +1,5 @@
-//! A bounded queue with two priorities between async callers and the workers, which block on it.
+//! A bounded queue with two priorities between async callers and the workers, which look for the next job for a while and
+//! then sleep (ADR 7).
 
 use std::{
     collections::VecDeque,
@@ -202,9 +203,12 @@ impl<T> Queue<T> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use std::{sync::Arc, thread};
+    use std::sync::{Arc, mpsc};
 
     use super::*;
+
+    /// How long a test waits for what must come about.
+    const PATIENCE: Duration = Duration::from_secs(60);
 
     #[test]
     fn interactive_jobs_go_first_and_each_kind_in_order() {
@@ -253,7 +257,7 @@ mod tests {
     #[test]
     fn the_worker_that_fell_asleep_last_is_woken_first() {
         let queue = Arc::new(Queue::<u8>::new(2));
-        let (report, woken) = std::sync::mpsc::channel();
+        let (report, woken) = mpsc::sync_channel(1);
         let workers: Vec<_> = (1..=3)
             .map(|number| {
                 let (queue_of_worker, report) = (Arc::clone(&queue), report.clone());
@@ -268,7 +272,7 @@ mod tests {
             .collect();
         for job in [7, 8] {
             queue.push(job, Priority::Interactive).unwrap();
-            assert_eq!(woken.recv().unwrap(), (3, job));
+            assert_eq!(woken.recv_timeout(PATIENCE).unwrap(), (3, job));
             wait_until(&queue, |state| state.asleep.len() == 3);
         }
         queue.close();
@@ -280,25 +284,50 @@ mod tests {
         let mut queue = Queue::<u8>::new(2);
         queue.look = Duration::from_secs(3600);
         let queue = Arc::new(queue);
-        let start = |queue: &Arc<Queue<u8>>| {
-            let queue = Arc::clone(queue);
-            thread::spawn(move || queue.take())
-        };
-        let looking = start(&queue);
+        let looking = taking(&queue);
         wait_until(&queue, |state| state.looking);
-        let asleep = start(&queue);
+        let asleep = taking(&queue);
         wait_until(&queue, |state| state.asleep.len() == 1);
         queue.push(1, Priority::Bulk).unwrap();
-        assert_eq!(looking.join().unwrap(), Some(1));
+        assert_eq!(looking.recv_timeout(PATIENCE).unwrap(), Some(1));
         assert_eq!(queue.lock().asleep.len(), 1);
-        queue.push(2, Priority::Bulk).unwrap();
-        assert_eq!(asleep.join().unwrap(), Some(2));
+        queue.put_back(2).unwrap();
+        assert_eq!(asleep.recv_timeout(PATIENCE).unwrap(), Some(2));
+    }
+
+    #[test]
+    fn a_worker_that_looks_sees_the_end() {
+        let mut queue = Queue::<u8>::new(2);
+        queue.look = Duration::from_secs(3600);
+        let queue = Arc::new(queue);
+        let looking = taking(&queue);
+        wait_until(&queue, |state| state.looking);
+        assert_eq!(queue.close(), []);
+        assert_eq!(looking.recv_timeout(PATIENCE).unwrap(), None);
+    }
+
+    /// A worker that takes once.
+    fn taking(queue: &Arc<Queue<u8>>) -> mpsc::Receiver<Option<u8>> {
+        let queue = Arc::clone(queue);
+        let (report, taken) = mpsc::sync_channel(1);
+        thread::spawn(move || report.send(queue.take()));
+        taken
     }
 
     #[test]
     fn every_job_is_taken_once_by_some_worker_whoever_looks_and_whoever_sleeps() {
-        const JOBS: u32 = 2000;
-        let queue = Arc::new(Queue::<u32>::new(4));
+        for look in [Duration::ZERO, Duration::from_micros(1), LOOK] {
+            // With one place, every worker has run out of jobs when the next one comes.
+            for capacity in [1, 4] {
+                let queue = Queue::<u32>::new(capacity);
+                every_job_is_taken_once(Queue { look, ..queue });
+            }
+        }
+    }
+
+    fn every_job_is_taken_once(queue: Queue<u32>) {
+        const JOBS: u32 = 500;
+        let queue = Arc::new(queue);
         let workers: Vec<_> = (0..3)
             .map(|_| {
                 let queue = Arc::clone(&queue);
@@ -306,9 +335,8 @@ mod tests {
             })
             .collect();
         for job in 0..JOBS {
-            while queue.push(job, Priority::Interactive).is_err() {
-                thread::yield_now();
-            }
+            wait_until(&queue, |state| state.interactive.len() < queue.capacity);
+            queue.push(job, Priority::Interactive).unwrap();
         }
         wait_until(&queue, |state| state.interactive.is_empty());
         assert_eq!(queue.close(), []);
@@ -318,7 +346,9 @@ mod tests {
     }
 
     fn wait_until<T>(queue: &Queue<T>, condition: impl Fn(&State<T>) -> bool) {
+        let begun = Instant::now();
         while !condition(&queue.lock()) {
+            assert!(begun.elapsed() < PATIENCE, "it does not come about");
             thread::yield_now();
         }
     }

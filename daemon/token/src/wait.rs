@@ -1,9 +1,9 @@
-//! Waiting for a token's answer: awake for the little while that a short operation takes when nobody else asks for one,
-//! asleep otherwise.
+//! Waiting for a token's signature: awake for the little while that a short operation takes when nobody else waits for one,
+//! asleep otherwise (ADR 7).
 //!
-//! To be woken on another processor takes longer than a P-256 signature. So a caller who is alone, on a token that has been
+//! To be woken on another processor takes longer than a P-256 signature. So whoever waits alone, for a token that has been
 //! answering within [`SHORT`], asks again and again, letting every other task run in between, and sleeps after that. A token
-//! that takes longer is never waited for like that: what there is to gain is small beside its own time.
+//! that takes longer is waited for asleep: what there is to gain is small beside its own time.
 
 use std::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -22,20 +22,20 @@ const SHORT: Duration = Duration::from_millis(1);
 /// How much of the average the latest answer makes up: one part in so many.
 const SMOOTHING: u64 = 8;
 
-/// Who waits for a token, and how long that takes of late.
+/// How many wait for a token, and how long that takes of late.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    callers: AtomicUsize,
+    waiters: AtomicUsize,
     /// A moving average in nanoseconds. Races lose a sample now and then, which matters to nobody.
     average: AtomicU64,
     several_processors: bool,
 }
 
-/// A caller among those that wait.
+/// One of those that wait.
 #[derive(Debug)]
-struct Caller<'a>(&'a AtomicUsize);
+struct Waiter<'a>(&'a AtomicUsize);
 
-impl Drop for Caller<'_> {
+impl Drop for Waiter<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -44,7 +44,7 @@ impl Drop for Caller<'_> {
 impl Waiting {
     pub(crate) fn new() -> Self {
         Self {
-            callers: AtomicUsize::new(0),
+            waiters: AtomicUsize::new(0),
             average: AtomicU64::new(nanoseconds(SHORT) * 2),
             several_processors: several_processors(),
         }
@@ -53,8 +53,8 @@ impl Waiting {
     /// Waits for the answer; `None` if whoever was to give it has gone.
     pub(crate) async fn wait_for<T>(&self, mut answer: Receiver<T>) -> Option<T> {
         let begun = Instant::now();
-        self.callers.fetch_add(1, Ordering::Relaxed);
-        let _caller = Caller(&self.callers);
+        self.waiters.fetch_add(1, Ordering::Relaxed);
+        let _waiter = Waiter(&self.waiters);
         while self.stays_awake() && begun.elapsed() < SHORT {
             match answer.try_recv() {
                 Ok(answer) => {
@@ -73,7 +73,7 @@ impl Waiting {
     fn stays_awake(&self) -> bool {
         self.several_processors
             && self.average.load(Ordering::Relaxed) < nanoseconds(SHORT)
-            && self.callers.load(Ordering::Relaxed) == 1
+            && self.waiters.load(Ordering::Relaxed) == 1
     }
 
     fn note(&self, took: Duration) {
@@ -88,7 +88,7 @@ pub(crate) fn several_processors() -> bool {
     thread::available_parallelism().is_ok_and(|processors| processors.get() > 1)
 }
 
-/// A year and more are an hour: what matters is whether it is short.
+/// No more than an hour: what matters is whether it is short.
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos())
         .unwrap_or(u64::MAX)
@@ -98,99 +98,133 @@ fn nanoseconds(duration: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::{
+        pin::pin,
+        sync::Arc,
+        task::{Context, Poll, Wake, Waker},
+    };
+
     use tokio::sync::oneshot;
 
     use super::*;
 
-    fn waiting(average: Duration) -> Waiting {
+    /// Counts how often a future asks to be polled again. Outside a runtime, `yield_now` does so at once.
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Wakes {
+        fn count(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    fn quick() -> Waiting {
         Waiting {
-            callers: AtomicUsize::new(0),
-            average: AtomicU64::new(nanoseconds(average)),
+            waiters: AtomicUsize::new(0),
+            average: AtomicU64::new(0),
             several_processors: true,
         }
     }
 
-    fn runtime() -> tokio::runtime::Runtime {
-        tokio::runtime::Builder::new_current_thread().build().unwrap()
+    fn slow() -> Waiting {
+        let average = AtomicU64::new(nanoseconds(SHORT));
+        Waiting { average, ..quick() }
+    }
+
+    fn polled<F: Future>(future: std::pin::Pin<&mut F>, wakes: &Arc<Wakes>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(&Waker::from(Arc::clone(wakes))))
     }
 
     #[test]
-    fn a_lone_caller_of_a_quick_token_stays_awake_and_nobody_else() {
-        let quick = waiting(SHORT / 2);
-        quick.callers.store(1, Ordering::Relaxed);
-        assert!(quick.stays_awake());
-        quick.callers.store(2, Ordering::Relaxed);
-        assert!(!quick.stays_awake());
-        let slow = waiting(SHORT);
-        slow.callers.store(1, Ordering::Relaxed);
-        assert!(!slow.stays_awake());
+    fn whoever_waits_alone_for_a_quick_token_stays_awake_until_the_answer_comes() {
+        let (token, wakes) = (quick(), Arc::<Wakes>::default());
+        let (reply, answer) = oneshot::channel();
+        let mut wait = pin!(token.wait_for(answer));
+        assert!(polled(wait.as_mut(), &wakes).is_pending());
+        assert_eq!(wakes.count(), 1);
+        reply.send(7).unwrap();
+        assert_eq!(polled(wait.as_mut(), &wakes), Poll::Ready(Some(7)));
     }
 
     #[test]
-    fn a_token_is_quick_once_it_has_been_and_slow_at_once_when_it_is() {
-        let token = Waiting::new();
-        let is_quick = |token: &Waiting| token.average.load(Ordering::Relaxed) < nanoseconds(SHORT);
-        assert!(!is_quick(&token));
-        (0..SMOOTHING * 2).for_each(|_| token.note(SHORT / 4));
-        assert!(is_quick(&token));
-        token.note(SHORT * 100);
-        assert!(!is_quick(&token));
-        token.note(Duration::MAX);
-        assert!(!is_quick(&token));
-    }
-
-    #[test]
-    fn an_answer_arrives_awake_and_asleep_and_the_end_of_the_sender_too() {
-        runtime().block_on(async {
-            for average in [Duration::ZERO, SHORT * 2] {
-                let token = waiting(average);
-                let (reply, answer) = oneshot::channel();
-                let answered = async {
-                    yield_now().await;
-                    reply.send(7).unwrap();
-                };
-                assert_eq!(tokio::join!(token.wait_for(answer), answered).0, Some(7));
-                let (reply, answer) = oneshot::channel::<u8>();
-                let gone = async {
-                    yield_now().await;
-                    drop(reply);
-                };
-                assert_eq!(tokio::join!(token.wait_for(answer), gone).0, None);
-                assert_eq!(token.callers.load(Ordering::Relaxed), 0);
-            }
-        });
-    }
-
-    #[test]
-    fn a_caller_who_goes_is_no_longer_counted_and_is_seen_to_have_gone() {
-        runtime().block_on(async {
-            let token = waiting(Duration::ZERO);
-            let (reply, answer) = oneshot::channel::<u8>();
-            {
-                let mut wait = std::pin::pin!(token.wait_for(answer));
-                let pending =
-                    std::future::poll_fn(|context| std::task::Poll::Ready(wait.as_mut().poll(context).is_pending()));
-                assert!(pending.await);
-                assert_eq!(token.callers.load(Ordering::Relaxed), 1);
-            }
-            assert_eq!(token.callers.load(Ordering::Relaxed), 0);
-            assert!(reply.is_closed());
-        });
-    }
-
-    #[test]
-    fn whoever_has_waited_long_enough_sleeps_until_the_answer_comes() {
-        runtime().block_on(async {
-            let token = waiting(Duration::ZERO);
+    fn it_waits_asleep_for_a_slow_token_and_beside_others_and_on_one_processor() {
+        let crowded = quick();
+        crowded.waiters.store(1, Ordering::Relaxed);
+        let lonely = Waiting {
+            several_processors: false,
+            ..quick()
+        };
+        for token in [slow(), crowded, lonely] {
+            let wakes = Arc::<Wakes>::default();
             let (reply, answer) = oneshot::channel();
-            let begun = Instant::now();
-            let answered = async {
-                while begun.elapsed() < SHORT * 2 {
-                    yield_now().await;
-                }
-                reply.send(7).unwrap();
-            };
-            assert_eq!(tokio::join!(token.wait_for(answer), answered).0, Some(7));
-        });
+            let mut wait = pin!(token.wait_for(answer));
+            assert!(polled(wait.as_mut(), &wakes).is_pending());
+            assert_eq!(wakes.count(), 0, "{token:?}");
+            reply.send(7).unwrap();
+            assert_eq!(wakes.count(), 1);
+            assert_eq!(polled(wait.as_mut(), &wakes), Poll::Ready(Some(7)));
+        }
+    }
+
+    #[test]
+    fn nobody_stays_awake_for_longer_than_a_short_operation_takes() {
+        let (token, wakes) = (quick(), Arc::<Wakes>::default());
+        let (reply, answer) = oneshot::channel();
+        let mut wait = pin!(token.wait_for(answer));
+        // Every poll that leaves it awake asks for another one; the first that does not has put it to sleep.
+        let mut polls = 0;
+        while wakes.count() == polls {
+            assert!(polled(wait.as_mut(), &wakes).is_pending());
+            polls += 1;
+        }
+        reply.send(7).unwrap();
+        assert_eq!(polled(wait.as_mut(), &wakes), Poll::Ready(Some(7)));
+    }
+
+    #[test]
+    fn the_end_of_whoever_was_to_answer_is_noticed_awake_and_asleep() {
+        for token in [quick(), slow()] {
+            let wakes = Arc::<Wakes>::default();
+            let (reply, answer) = oneshot::channel::<u8>();
+            let mut wait = pin!(token.wait_for(answer));
+            assert!(polled(wait.as_mut(), &wakes).is_pending());
+            drop(reply);
+            assert_eq!(polled(wait.as_mut(), &wakes), Poll::Ready(None));
+        }
+    }
+
+    #[test]
+    fn whoever_goes_is_no_longer_counted_and_is_seen_to_have_gone() {
+        let (token, wakes) = (quick(), Arc::<Wakes>::default());
+        let (reply, answer) = oneshot::channel::<u8>();
+        {
+            let mut wait = pin!(token.wait_for(answer));
+            assert!(polled(wait.as_mut(), &wakes).is_pending());
+            assert_eq!(token.waiters.load(Ordering::Relaxed), 1);
+        }
+        assert_eq!(token.waiters.load(Ordering::Relaxed), 0);
+        assert!(reply.is_closed());
+    }
+
+    #[test]
+    fn a_token_is_quick_once_it_has_been_for_a_while_and_slow_when_it_is_not() {
+        let token = Waiting {
+            several_processors: true,
+            ..Waiting::new()
+        };
+        token.waiters.store(1, Ordering::Relaxed);
+        assert!(!token.stays_awake());
+        (0..SMOOTHING * 2).for_each(|_| token.note(SHORT / 4));
+        assert!(token.stays_awake());
+        token.note(SHORT * 100);
+        assert!(!token.stays_awake());
+        token.note(Duration::MAX);
+        assert!(!token.stays_awake());
     }
 }

@@ -23,7 +23,7 @@ use operate::{Fault, Operation};
 /// Times a job is started again after a repair.
 const MAX_REPAIRS: u32 = 2;
 
-/// How long a worker without a session leaves the queue to the others.
+/// How long a worker without a session leaves the queue to the others; less, if it was about to be woken.
 const STAND_BACK: Duration = Duration::from_secs(1);
 
 pub(crate) struct Worker {

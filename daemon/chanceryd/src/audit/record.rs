@@ -258,15 +258,8 @@ pub(super) fn decode(line: &[u8]) -> Option<Parsed> {
 
 /// 64 lower-case hexadecimal digits.
 pub(super) fn unhex(text: &str) -> Option<Hash> {
-    let digits = text.as_bytes();
-    if digits.len() != 64 || !digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
-    }
     let mut hash = [0; 32];
-    for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(hash)
+    (base16ct::lower::decode(text, &mut hash).ok()?.len() == hash.len()).then_some(hash)
 }
 
 /// RFC 3339 in UTC with milliseconds.

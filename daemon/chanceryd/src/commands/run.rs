@@ -68,8 +68,8 @@ pub fn run(file: &Path) -> ExitCode {
     }
 }
 
-/// Threads that speak HTTP/2: half the processors. The tokens' workers and the reading of messages have threads of their
-/// own, and the fewer share the requests, the more requests each finds at hand when it is woken.
+/// Threads that speak HTTP/2 and TLS and read short messages: half the processors. The tokens' workers and the reading of long
+/// messages have threads of their own, and the fewer share the requests, the more each finds at hand when it is woken.
 fn wire_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
 }

@@ -61,7 +61,8 @@ impl AsyncRead for Connection {
 }
 
 /// Without vectored writes, on purpose: h2 then puts the whole answer to a short request into one buffer and one write, where
-/// it would write an RSA signature and the trailers behind it one after the other and wake the client for each.
+/// it would write an RSA signature and the trailers behind it one after the other and wake the client for each. A frame of a
+/// long answer takes two writes instead, which are few: frames have up to 256 KiB.
 impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().stream {

@@ -63,19 +63,10 @@ impl PageRequest {
 }
 
 fn unhex(text: &str) -> Option<String> {
-    if !text.len().is_multiple_of(2) || text.len() > 2 * MAX_NAME || !text.is_ascii() {
+    if text.len() > 2 * MAX_NAME {
         return None;
     }
-    let bytes: Option<Vec<u8>> = text
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| {
-            std::str::from_utf8(pair)
-                .ok()
-                .and_then(|pair| u8::from_str_radix(pair, 16).ok())
-        })
-        .collect();
-    String::from_utf8(bytes?).ok()
+    String::from_utf8(base16ct::lower::decode_vec(text).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -277,12 +277,6 @@ fn key_name(text: &str) -> Result<String, GrantError> {
 }
 
 fn sha256(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
     let mut hash = [0; 32];
-    for (byte, digits) in hash.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *byte = u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(hash)
+    (base16ct::mixed::decode(text, &mut hash).ok()?.len() == hash.len()).then_some(hash)
 }

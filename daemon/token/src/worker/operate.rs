@@ -117,12 +117,21 @@ impl Operation<'_> {
     }
 
     pub(super) fn run(&self, session: &Session, work: &Work, pin: Option<&Pin>) -> Result<Zeroizing<Vec<u8>>, Fault> {
-        let result = match work {
-            Work::Sign { mechanism, data } => self.sign(session, *mechanism, data, pin).map(Zeroizing::new),
-            Work::Decrypt { scheme, ciphertext } => self.decrypt(session, scheme, ciphertext, pin),
-            Work::Agree { peer } => self.agree(session, peer),
-        };
-        result.map_err(|fault| self.explain(fault, session, work, pin))
+        match work {
+            Work::Sign { mechanism, data } => self
+                .sign(session, *mechanism, data, pin)
+                .map(Zeroizing::new)
+                .map_err(|fault| self.explain(fault, work, pin, true)),
+            Work::Decrypt { scheme, ciphertext } => {
+                let result = self.decrypt(session, scheme, ciphertext, pin);
+                // Whatever came of it: a call more or less, on a network HSM a round trip, would tell how it was padded.
+                let session_is_alive = session.get_session_info().is_ok();
+                result.map_err(|fault| self.explain(fault, work, pin, session_is_alive))
+            }
+            Work::Agree { peer } => self
+                .agree(session, peer)
+                .map_err(|fault| self.explain(fault, work, pin, true)),
+        }
     }
 
     fn sign(
@@ -215,7 +224,7 @@ impl Operation<'_> {
     }
 
     /// Tells what is the caller's doing from what is the token's.
-    fn explain(&self, fault: Fault, session: &Session, work: &Work, pin: Option<&Pin>) -> Fault {
+    fn explain(&self, fault: Fault, work: &Work, pin: Option<&Pin>, session_is_alive: bool) -> Fault {
         let Fault::Failed { failure, error: None } = fault else {
             return fault;
         };
@@ -234,7 +243,7 @@ impl Operation<'_> {
                 lock(&self.shared.guard).unclear();
                 None
             }
-            ("C_Decrypt", _) if may_be_the_padding(failure, session) => Some(self.decryption_failed()),
+            ("C_Decrypt", _) if may_be_the_padding(failure, session_is_alive) => Some(self.decryption_failed()),
             ("C_DeriveKey", Work::Agree { .. }) if failure.ckr.remedy() == Remedy::Caller => {
                 Some(self.refused("the token refuses the other party's public key"))
             }
@@ -285,14 +294,14 @@ impl Operation<'_> {
 /// Whether C_Decrypt may have failed for what the ciphertext holds. Modules say that in many ways (SoftHSM:
 /// CKR_GENERAL_ERROR), and one that is told apart from the others is an oracle. So it may be the padding unless the answer
 /// says that it was something else, or the session is lost as well.
-fn may_be_the_padding(failure: Failure, session: &Session) -> bool {
+fn may_be_the_padding(failure: Failure, session_is_alive: bool) -> bool {
     match failure.ckr.remedy() {
         Remedy::Caller => true,
         Remedy::Examine => {
             !matches!(
                 failure.ckr.0,
                 CKR_HOST_MEMORY | CKR_DEVICE_MEMORY | CKR_FUNCTION_CANCELED | CKR_CRYPTOKI_NOT_INITIALIZED
-            ) && session.get_session_info().is_ok()
+            ) && session_is_alive
         }
         Remedy::LookUp | Remedy::NewSession | Remedy::LogIn | Remedy::Absent => false,
     }

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use cryptoki::{
     context::{CInitializeArgs, CInitializeFlags, Pkcs11},
     mechanism::Mechanism,
@@ -35,6 +35,18 @@ pub(crate) struct Turn {
     pub(crate) per_second: f64,
     /// Median duration of one operation in microseconds.
     pub(crate) latency: f64,
+}
+
+impl Turn {
+    /// From the durations of all operations, in microseconds, that took so long together.
+    pub(crate) fn of(latencies: &[f64], elapsed: Duration) -> Result<Self> {
+        #[expect(clippy::cast_precision_loss, reason = "a count of operations")]
+        let per_second = latencies.len() as f64 / elapsed.as_secs_f64();
+        Ok(Self {
+            per_second,
+            latency: median(latencies)?,
+        })
+    }
 }
 
 /// Which key is driven, and how.
@@ -106,7 +118,7 @@ impl Driver {
             child,
         };
         // Two processes that log in at once can lose SoftHSM's token.
-        driver.answer()?;
+        ensure!(driver.answer()?.trim() == READY, "the driver cannot start");
         Ok(driver)
     }
 
@@ -210,12 +222,7 @@ fn drive(sessions: Vec<Session>, key: &str, kind: Kind, duration: Duration) -> R
         }
         Ok((begun.elapsed(), latencies))
     })?;
-    #[expect(clippy::cast_precision_loss, reason = "a count of operations")]
-    let per_second = latencies.len() as f64 / elapsed.as_secs_f64();
-    Ok(Turn {
-        per_second,
-        latency: median(&latencies)?,
-    })
+    Turn::of(&latencies, elapsed)
 }
 
 fn prepare(

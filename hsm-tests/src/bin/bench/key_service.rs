@@ -232,11 +232,6 @@ where
         while let Some(own) = tasks.join_next().await {
             latencies.extend(own??);
         }
-        #[expect(clippy::cast_precision_loss, reason = "a count of operations")]
-        let per_second = latencies.len() as f64 / begun.elapsed().as_secs_f64();
-        Ok(Turn {
-            per_second,
-            latency: median(&latencies)?,
-        })
+        Turn::of(&latencies, begun.elapsed())
     })
 }

@@ -1,4 +1,4 @@
-//! From the start of the process until the daemon has found every key, with many keys in one token.
+//! From the start of the daemon until it has found every key, with many keys in one token.
 //!
 //! SoftHSM keeps two files for every key pair and reads them all in C_Initialize. So that this measures us and it, and not
 //! the disk, the files have been read shortly before; and the baseline is a process that does nothing but initialize the
@@ -6,8 +6,8 @@
 
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
-use chancery::{Client, v1::TokenState};
+use anyhow::{Context as _, Result, ensure};
+use chancery::Client;
 use hsm_tests::daemon::Setup;
 
 use crate::{
@@ -23,39 +23,33 @@ pub(crate) fn measure(scale: &Scale, table: &mut Table) -> Result<()> {
     daemon.softhsm().generate_many(token, scale.keys)?;
     let initialize = || -> Result<f64> {
         let begun = Instant::now();
-        Driver::start(
+        let driver = Driver::start(
             daemon.softhsm().module_path(),
             &[("SOFTHSM2_CONF", daemon.softhsm().conf_path().display().to_string())],
             (&token.label, &token.pin),
             "none",
             Kind::Rsa2048,
         )?;
-        Ok(begun.elapsed().as_secs_f64())
+        let took = begun.elapsed().as_secs_f64();
+        drop(driver);
+        Ok(took)
     };
     initialize()?;
     let alone = initialize()?;
     let begun = Instant::now();
+    // Returns once the token is ready.
     daemon.restart()?;
-    let ready = begun.elapsed().as_secs_f64();
+    let usable = begun.elapsed().as_secs_f64();
     let keys = runtime.block_on(async {
         let client = Client::connect(&daemon.address()).await?;
-        loop {
-            let token = client
-                .tokens()
-                .await?
-                .into_iter()
-                .find(|token| token.name.ends_with(TOKEN));
-            if let Some(token) = token.filter(|token| token.state() == TokenState::Ready) {
-                return anyhow::Ok(token.key_count);
-            }
-            ensure!(begun.elapsed().as_secs() < 120, "the token did not become ready");
-        }
+        let tokens = client.tokens().await?;
+        let token = tokens.into_iter().find(|token| token.name.ends_with(TOKEN));
+        anyhow::Ok(token.context("the token is not there")?.key_count)
     })?;
-    let usable = begun.elapsed().as_secs_f64();
     ensure!(keys == scale.keys, "{keys} keys were found instead of {}", scale.keys);
     table.push(Row {
         what: &format!("Start-up with {} keys in one token", scale.keys),
-        ours: format!("serving after {ready:.2} s, all keys usable after {usable:.2} s"),
+        ours: format!("stopped, started, all keys usable after {usable:.2} s"),
         baseline: format!("C_Initialize and C_Login alone: {alone:.2} s"),
         peer: String::new(),
         goal: "< 5 s for 10,000 keys",
