@@ -130,7 +130,7 @@ impl Verifying {
             digests: &passed.digests,
             looks_like_attributes: passed.looks_like_attributes,
             certificates: &certificates,
-            authors: &Authors::of(&passed.header, passed.content_header.as_ref()),
+            authors: &Authors::of(&passed.header, &passed.content_header),
         };
         let signers = signer_infos
             .iter()

@@ -146,6 +146,14 @@ impl Header {
             .any(|line| memchr2(b'\r', 0, without_line_end(line)).is_some())
     }
 
+    /// Whether lines that need not be a header section have one that would be a From or Sender field.
+    pub(crate) fn has_line_of_an_author(lines: &[u8]) -> bool {
+        lines.split_inclusive(|&byte| byte == b'\n').any(|raw| {
+            let field = Field { raw };
+            is_field(raw) && (field.is_named("From") || field.is_named("Sender"))
+        })
+    }
+
     pub(crate) fn has(&self, name: &str) -> bool {
         self.named(name).next().is_some()
     }

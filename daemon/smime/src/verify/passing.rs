@@ -3,7 +3,7 @@
 
 use const_oid::ObjectIdentifier;
 
-use super::authors::ContentHeader;
+use super::authors::{ContentHeader, Section};
 use super::content_digest::{ContentDigest, Digests};
 use super::signed_data::SignedData;
 use super::{Content, Options, VerifyError};
@@ -34,7 +34,7 @@ struct Received {
 pub(super) struct Passed {
     pub(super) limits: Limits,
     pub(super) header: Header,
-    pub(super) content_header: Option<Header>,
+    pub(super) content_header: Section,
     pub(super) media_type: &'static str,
     pub(super) digests: Digests,
     pub(super) looks_like_attributes: bool,
