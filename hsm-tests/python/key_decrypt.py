@@ -34,7 +34,8 @@ for pair in ["alice-encrypt", "bob-encrypt", "frank-both"]:
     ciphertext = public.encrypt(SECRET, padding.PKCS1v15())
     assert decrypt(pair, ciphertext, "RSA_PKCS1", plaintext_length=32) == SECRET, pair
     # A failure of the padding cannot be told from a success: bytes of that length, the same each time, but not the secret.
-    wrong = bytes([ciphertext[0] ^ 1]) + ciphertext[1:]
+    # The last bit is the wrong one: with the first, the number may be greater than the modulus, which anybody can tell.
+    wrong = ciphertext[:-1] + bytes([ciphertext[-1] ^ 1])
     first = decrypt(pair, wrong, "RSA_PKCS1", plaintext_length=32)
     assert len(first) == 32 and first != SECRET, pair
     assert decrypt(pair, wrong, "RSA_PKCS1", plaintext_length=32) == first, pair
