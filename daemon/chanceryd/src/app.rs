@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_token::{ModuleConfig, Pin, StartError, TokenConfig, TokenHandle, TokenState, Tokens};
+use chancery_token::{Backlog, ModuleConfig, Pin, StartError, TokenConfig, TokenHandle, TokenState, Tokens};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
@@ -76,17 +76,23 @@ pub enum AppError {
     Task(#[from] JoinError),
 }
 
-/// Starts everything, serves until told to stop, drains. What is returned is the trail, for the last record.
+/// Starts everything, serves until told to stop, drains. What waits at the tokens is counted in `backlog`. What is returned is the trail, for the last record.
 ///
 /// # Errors
 /// When anything that was configured cannot be started, or the server fails.
-pub async fn serve(config: Config, file: &Path, level: LevelHandle, activated: Activated) -> Result<Trail, AppError> {
+pub async fn serve(
+    config: Config,
+    file: &Path,
+    level: LevelHandle,
+    activated: Activated,
+    backlog: Backlog,
+) -> Result<Trail, AppError> {
     // Before anything else: a reload or a stop during the start must not kill the process.
     let mut signals = Signals::listen().map_err(AppError::Signals)?;
     let audit = Trail::open(&config.audit.file, config.audit.sync)?;
     audit.note("started", concat!("chanceryd ", env!("CARGO_PKG_VERSION")))?;
     let certificates = read_certificates(&config)?;
-    let tokens = start_tokens(&config, &certificates).await?;
+    let tokens = start_tokens(&config, &certificates, backlog).await?;
     let handles = tokens.handles().to_vec();
     let directory = Directory::new(handles.clone(), &certificates);
     let grants = Live::new(config.grants.clone());
@@ -177,7 +183,7 @@ async fn drain_requests(
     Ok(())
 }
 
-async fn start_tokens(config: &Config, certificates: &[Vec<u8>]) -> Result<Tokens, AppError> {
+async fn start_tokens(config: &Config, certificates: &[Vec<u8>], backlog: Backlog) -> Result<Tokens, AppError> {
     let modules = config.modules.iter();
     let modules = modules
         .map(|module| ModuleConfig {
@@ -203,7 +209,7 @@ async fn start_tokens(config: &Config, certificates: &[Vec<u8>]) -> Result<Token
             call_deadline: config.limits.call_deadline,
         });
     }
-    Ok(spawn_blocking(move || Tokens::start(modules, tokens)).await??)
+    Ok(spawn_blocking(move || Tokens::start(modules, tokens, &backlog)).await??)
 }
 
 fn settings(config: &Config) -> Settings {

@@ -319,6 +319,7 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
+    use crate::{backlog::Backlog, queue::Queue};
     use crate::{guard::PinGuard, handle::TokenHandle};
 
     #[test]
@@ -330,7 +331,7 @@ mod tests {
             "card".to_owned(),
             "module".to_owned(),
             TICK,
-            1,
+            Queue::new(1, Backlog::default()),
             sender,
             guard,
         ));

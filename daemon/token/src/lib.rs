@@ -27,6 +27,7 @@
 #![deny(unsafe_code)]
 
 mod anchor;
+mod backlog;
 mod capabilities;
 mod catalogue;
 mod ckr;
@@ -52,6 +53,7 @@ mod uri;
 mod wait;
 mod worker;
 
+pub use backlog::Backlog;
 pub use catalogue::{Catalogue, KeyAlgorithm, KeyEntry, Roles};
 pub use config::{ModuleConfig, TokenConfig, TokenSelector};
 pub use error::{ModuleError, StartError, TokenError};

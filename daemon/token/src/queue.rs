@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::wait::several_processors;
+use crate::{backlog::Backlog, wait::several_processors};
 
 /// How long a worker that has run out of jobs looks for the next one before it sleeps. A caller with one request in flight
 /// sends the next one within this time, and waking a sleeper on another processor takes longer than many a signature. One
@@ -43,6 +43,8 @@ pub(crate) struct Queue<T> {
     news: AtomicBool,
     look: Duration,
     capacity: usize,
+    /// What waits here is counted there as well.
+    backlog: Backlog,
 }
 
 #[derive(Debug)]
@@ -57,7 +59,7 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, backlog: Backlog) -> Self {
         let state = State {
             interactive: VecDeque::new(),
             bulk: VecDeque::new(),
@@ -70,6 +72,7 @@ impl<T> Queue<T> {
             news: AtomicBool::new(false),
             look: if several_processors() { LOOK } else { Duration::ZERO },
             capacity,
+            backlog,
         }
     }
 
@@ -85,6 +88,7 @@ impl<T> Queue<T> {
             Priority::Interactive => state.interactive.push_back(job),
             Priority::Bulk => state.bulk.push_back(job),
         }
+        self.backlog.add();
         self.wake(state);
         Ok(())
     }
@@ -96,6 +100,7 @@ impl<T> Queue<T> {
             return Err(job);
         }
         state.interactive.push_front(job);
+        self.backlog.add();
         self.wake(state);
         Ok(())
     }
@@ -108,10 +113,8 @@ impl<T> Queue<T> {
             if state.closed {
                 return None;
             }
-            if let Some(job) = state.interactive.pop_front() {
-                return Some(job);
-            }
-            if let Some(job) = state.bulk.pop_front() {
+            if let Some(job) = state.interactive.pop_front().or_else(|| state.bulk.pop_front()) {
+                self.backlog.remove(1);
                 return Some(job);
             }
             state = if looked || state.looking {
@@ -139,6 +142,7 @@ impl<T> Queue<T> {
                 }
             }
         }
+        self.backlog.remove(removed.len());
         removed
     }
 
@@ -153,7 +157,9 @@ impl<T> Queue<T> {
         self.news.store(true, Ordering::Relaxed);
         state.asleep.drain(..).for_each(|worker| worker.unpark());
         let State { interactive, bulk, .. } = &mut *state;
-        interactive.drain(..).chain(bulk.drain(..)).collect()
+        let jobs: Vec<T> = interactive.drain(..).chain(bulk.drain(..)).collect();
+        self.backlog.remove(jobs.len());
+        jobs
     }
 
     /// Looks for news for a while, without the lock.
@@ -212,7 +218,7 @@ mod tests {
 
     #[test]
     fn interactive_jobs_go_first_and_each_kind_in_order() {
-        let queue = Queue::new(8);
+        let queue = Queue::new(8, Backlog::default());
         for (job, priority) in [
             (1, Priority::Bulk),
             (2, Priority::Interactive),
@@ -227,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_both_kinds() {
-        let queue = Queue::new(2);
+        let queue = Queue::new(2, Backlog::default());
         queue.push(1, Priority::Bulk).unwrap();
         queue.push(2, Priority::Interactive).unwrap();
         assert_eq!(queue.push(3, Priority::Interactive), Err(Refusal::Full));
@@ -238,14 +244,14 @@ mod tests {
 
     #[test]
     fn closing_returns_what_waited_and_lets_workers_go() {
-        let queue = Arc::new(Queue::<u8>::new(2));
+        let queue = Arc::new(Queue::<u8>::new(2, Backlog::default()));
         let waiting = Arc::clone(&queue);
         let worker = thread::spawn(move || waiting.take());
         wait_until(&queue, |state| state.asleep.len() == 1);
         assert_eq!(queue.close(), []);
         assert_eq!(worker.join().unwrap(), None);
 
-        let queue = Queue::new(2);
+        let queue = Queue::new(2, Backlog::default());
         queue.push(1, Priority::Bulk).unwrap();
         queue.push(2, Priority::Interactive).unwrap();
         assert_eq!(queue.close(), [2, 1]);
@@ -256,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_worker_that_fell_asleep_last_is_woken_first() {
-        let queue = Arc::new(Queue::<u8>::new(2));
+        let queue = Arc::new(Queue::<u8>::new(2, Backlog::default()));
         let (report, woken) = mpsc::sync_channel(1);
         let workers: Vec<_> = (1..=3)
             .map(|number| {
@@ -281,7 +287,7 @@ mod tests {
 
     #[test]
     fn nobody_is_woken_for_the_first_job_while_a_worker_looks() {
-        let mut queue = Queue::<u8>::new(2);
+        let mut queue = Queue::<u8>::new(2, Backlog::default());
         queue.look = Duration::from_secs(3600);
         let queue = Arc::new(queue);
         let looking = taking(&queue);
@@ -297,7 +303,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_looks_sees_the_end() {
-        let mut queue = Queue::<u8>::new(2);
+        let mut queue = Queue::<u8>::new(2, Backlog::default());
         queue.look = Duration::from_secs(3600);
         let queue = Arc::new(queue);
         let looking = taking(&queue);
@@ -319,7 +325,7 @@ mod tests {
         for look in [Duration::ZERO, Duration::from_micros(1), LOOK] {
             // With one place, every worker has run out of jobs when the next one comes.
             for capacity in [1, 4] {
-                let queue = Queue::<u32>::new(capacity);
+                let queue = Queue::<u32>::new(capacity, Backlog::default());
                 every_job_is_taken_once(Queue { look, ..queue });
             }
         }
@@ -355,11 +361,31 @@ mod tests {
 
     #[test]
     fn jobs_that_are_too_old_are_taken_out_of_the_middle() {
-        let queue = Queue::new(8);
+        let queue = Queue::new(8, Backlog::default());
         for job in 1..=4 {
             queue.push(job, Priority::Bulk).unwrap();
         }
         assert_eq!(queue.remove_if(|job| job % 2 == 0), [2, 4]);
         assert_eq!([queue.take(), queue.take()], [Some(1), Some(3)]);
+    }
+
+    #[test]
+    fn whatever_way_a_job_goes_it_is_no_longer_counted_as_waiting() {
+        let backlog = Backlog::default();
+        let queues = [4, 4].map(|capacity| Queue::new(capacity, backlog.clone()));
+        for queue in &queues {
+            (0..4).for_each(|job| queue.push(job, Priority::Bulk).unwrap());
+            assert_eq!(queue.push(4, Priority::Bulk), Err(Refusal::Full));
+        }
+        assert_eq!(backlog.waiting(), 8);
+        queues[0].put_back(queues[0].take().unwrap()).unwrap();
+        queues[1].take();
+        assert_eq!(backlog.waiting(), 7);
+        assert_eq!(queues[0].remove_if(|job| *job == 3), [3]);
+        assert_eq!(backlog.waiting(), 6);
+        for queue in &queues {
+            queue.close();
+        }
+        assert_eq!(backlog.waiting(), 0);
     }
 }

@@ -77,7 +77,7 @@ impl Shared {
         name: String,
         module: String,
         call_deadline: Duration,
-        queue: usize,
+        queue: Queue<Job>,
         anchor: SyncSender<Command>,
         guard: PinGuard,
     ) -> Self {
@@ -89,7 +89,7 @@ impl Shared {
         Self {
             name,
             call_deadline,
-            queue: Queue::new(queue),
+            queue,
             waiting: Waiting::new(),
             anchor,
             certificates: Mutex::new(None),

@@ -12,11 +12,13 @@ use zeroize::Zeroizing;
 
 use crate::{
     anchor::{Anchor, Command},
+    backlog::Backlog,
     config::{ModuleConfig, TokenConfig, TokenSelector},
     error::{StartError, TokenError},
     guard::PinGuard,
     handle::TokenHandle,
     module::{Loading, Module},
+    queue::Queue,
     shared::Shared,
     worker::Worker,
 };
@@ -41,11 +43,11 @@ pub struct Tokens {
 
 impl Tokens {
     /// Checks names, loads the modules that tokens use, and starts the threads. A token that is absent, locked or hung does
-    /// not hold up the start: its state says what it is.
+    /// not hold up the start: its state says what it is. What waits at any of them is counted in `backlog`.
     ///
     /// # Errors
     /// A configuration that contradicts itself, or a module that cannot be loaded or initialised.
-    pub fn start(modules: Vec<ModuleConfig>, tokens: Vec<TokenConfig>) -> Result<Self, StartError> {
+    pub fn start(modules: Vec<ModuleConfig>, tokens: Vec<TokenConfig>, backlog: &Backlog) -> Result<Self, StartError> {
         check(&modules, &tokens)?;
         let mut loading = HashMap::new();
         for module in &modules {
@@ -63,7 +65,7 @@ impl Tokens {
         };
         for token in tokens {
             if let Some(loading) = loading.get(&token.module)
-                && let Err(error) = all.start_token(token, Arc::clone(loading))
+                && let Err(error) = all.start_token(token, Arc::clone(loading), backlog.clone())
             {
                 return Err(error);
             }
@@ -88,7 +90,7 @@ impl Tokens {
         let _ = wait.await;
     }
 
-    fn start_token(&mut self, config: TokenConfig, loading: Arc<Loading>) -> Result<(), StartError> {
+    fn start_token(&mut self, config: TokenConfig, loading: Arc<Loading>, backlog: Backlog) -> Result<(), StartError> {
         let mut hash_key = Zeroizing::new([0; 32]);
         getrandom::fill(hash_key.as_mut_slice()).map_err(|error| StartError::Thread {
             name: config.name.clone(),
@@ -101,7 +103,7 @@ impl Tokens {
             name.clone(),
             config.module,
             config.call_deadline,
-            config.queue,
+            Queue::new(config.queue, backlog),
             anchor,
             guard,
         ));
@@ -296,7 +298,10 @@ mod tests {
     }
 
     fn refusal(modules: Vec<ModuleConfig>, tokens: Vec<TokenConfig>) -> String {
-        Tokens::start(modules, tokens).err().unwrap().to_string()
+        Tokens::start(modules, tokens, &Backlog::default())
+            .err()
+            .unwrap()
+            .to_string()
     }
 
     #[test]
@@ -330,6 +335,6 @@ mod tests {
 
     #[test]
     fn a_module_that_no_token_uses_is_not_loaded() {
-        assert!(Tokens::start(vec![module("m")], vec![]).is_ok());
+        assert!(Tokens::start(vec![module("m")], vec![], &Backlog::default()).is_ok());
     }
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use chancery_token::{
-    KeyId, ModuleConfig, Pin, TokenConfig, TokenHandle, TokenSelector, TokenState, TokenStatus, Tokens,
+    Backlog, KeyId, ModuleConfig, Pin, TokenConfig, TokenHandle, TokenSelector, TokenState, TokenStatus, Tokens,
 };
 
 use super::{SoftHsm, Token, built_library};
@@ -51,6 +51,7 @@ fn start_on(path: PathBuf, tokens: Vec<TokenConfig>) -> Result<Tokens> {
             path,
         }],
         tokens,
+        &Backlog::default(),
     )?)
 }
 

@@ -7,6 +7,8 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use chancery_token::Backlog;
+
 use super::{EX_CONFIG, fail, with_causes};
 use crate::config::{Config, module_environment};
 use crate::listen::Activated;
@@ -41,15 +43,20 @@ pub fn run(file: &Path) -> ExitCode {
         return fail(1, format_args!("core dumps cannot be switched off: {error}"));
     }
     let activated = Activated::from_environment();
+    let backlog = Backlog::default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(wire_threads())
+        .on_thread_park({
+            let backlog = backlog.clone();
+            move || backlog.rest()
+        })
         .enable_all()
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, format_args!("the runtime cannot be started: {error}")),
     };
-    let served = runtime.block_on(app::serve(config, file, level, activated));
+    let served = runtime.block_on(app::serve(config, file, level, activated, backlog));
     // Drops what the drain's deadline left; each such request still records in the audit trail that it was abandoned.
     runtime.shutdown_timeout(LAST_WORDS);
     match served {
