@@ -25,7 +25,7 @@ use counting_module::Counts;
 use process::Process;
 use serde_json::Value;
 use setup::World;
-pub use setup::{Pin, Setup};
+pub use setup::{Elsewhere, PIN, Pin, Setup, WRONG_PIN};
 use tonic::transport::Channel;
 
 use crate::{

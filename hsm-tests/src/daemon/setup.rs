@@ -17,7 +17,11 @@ use crate::{
     softhsm::{SoftHsm, Token, built_library},
 };
 
-const PIN: &str = "471147";
+/// The user PIN of every token.
+pub const PIN: &str = "471147";
+
+/// What [`Pin::Wrong`] is.
+pub const WRONG_PIN: &str = "111111";
 
 /// Where the daemon has a token's PIN from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,8 +41,20 @@ pub struct Setup {
     grants: Vec<String>,
     settings: BTreeMap<String, Vec<String>>,
     softhsm_lines: String,
+    elsewhere: Option<Elsewhere>,
     counted: bool,
     log_level: Option<String>,
+}
+
+/// A token that is not SoftHSM's, prepared by whoever knows its kind.
+#[derive(Debug, Clone)]
+pub struct Elsewhere {
+    /// The PKCS#11 module.
+    pub module: PathBuf,
+    /// What the module needs in its environment.
+    pub environment: Vec<(String, String)>,
+    /// The line of `[[token]]` that says which token it is, such as `label = "…"`. Its user PIN is [`PIN`].
+    pub selector: String,
 }
 
 #[derive(Debug)]
@@ -70,6 +86,15 @@ impl Setup {
             pin,
         });
         self
+    }
+
+    /// One token of another module, in place of all of SoftHSM's.
+    #[must_use]
+    pub fn elsewhere(self, name: &str, token: Elsewhere, pin: Pin) -> Self {
+        Self {
+            elsewhere: Some(token),
+            ..self.token_with_pin(name, &[], pin)
+        }
     }
 
     /// A `[[grant]]`, without its first line. With the first one, the grant of everything to the user who runs the test is
@@ -120,7 +145,15 @@ impl Setup {
         let softhsm = SoftHsm::with_configuration(&self.softhsm_lines)?;
         let mut tokens = Vec::new();
         for plan in &self.tokens {
-            tokens.push((plan.name.clone(), plan.pin, make_token(&softhsm, plan)?));
+            let token = match self.elsewhere {
+                None => make_token(&softhsm, plan)?,
+                Some(_) => Token {
+                    label: plan.name.clone(),
+                    serial: String::new(),
+                    pin: PIN.to_owned(),
+                },
+            };
+            tokens.push((plan.name.clone(), plan.pin, token));
         }
         let counts = self
             .counted
@@ -150,12 +183,15 @@ impl Setup {
         for (table, lines) in &settings {
             writeln!(toml, "[{table}]\n{}\n", lines.join("\n"))?;
         }
-        writeln!(toml, "{}", module(world)?)?;
+        writeln!(toml, "{}", module(world, self.elsewhere.as_ref())?)?;
         for plan in &self.tokens {
-            let serial = &world.token(&plan.name)?.serial;
+            let selector = match &self.elsewhere {
+                None => format!("serial = \"{}\"", world.token(&plan.name)?.serial),
+                Some(elsewhere) => elsewhere.selector.clone(),
+            };
             writeln!(
                 toml,
-                "\n[[token]]\nname = \"{}\"\nmodule = \"softhsm\"\nserial = \"{serial}\"",
+                "\n[[token]]\nname = \"{}\"\nmodule = \"softhsm\"\n{selector}",
                 plan.name
             )?;
             if let Some(file) = world.pin_file(plan)? {
@@ -220,7 +256,7 @@ impl World {
     fn pin_file(&self, plan: &TokenPlan) -> Result<Option<PathBuf>> {
         let pin = match plan.pin {
             Pin::Right => PIN,
-            Pin::Wrong => "111111",
+            Pin::Wrong => WRONG_PIN,
             Pin::None => return Ok(None),
         };
         let file = self.directory().join(format!("{}.pin", plan.name));
@@ -230,23 +266,30 @@ impl World {
     }
 }
 
-/// The `[[module]]`: SoftHSM itself, or the counting module in front of it.
-fn module(world: &World) -> Result<String> {
-    let real = world.softhsm.module_path();
+/// The `[[module]]`, which is called softhsm: SoftHSM or what is in its place, or the counting module in front of it.
+fn module(world: &World, elsewhere: Option<&Elsewhere>) -> Result<String> {
+    let softhsm = &world.softhsm;
+    let (real, mut environment) = match elsewhere {
+        None => {
+            let configuration = softhsm.conf_path().display().to_string();
+            (softhsm.module_path(), vec![("SOFTHSM2_CONF".to_owned(), configuration)])
+        }
+        Some(elsewhere) => (elsewhere.module.as_path(), elsewhere.environment.clone()),
+    };
     let mut path = real.to_owned();
-    let mut environment = format!("SOFTHSM2_CONF = \"{}\"", world.softhsm.conf_path().display());
     if let Some(counts) = &world.counts {
         path = built_library("counting_module")?;
-        write!(
-            environment,
-            ", {MODULE_VARIABLE} = \"{}\", {COUNTS_VARIABLE} = \"{}\"",
-            real.display(),
-            counts.path().display()
-        )?;
+        environment.push((MODULE_VARIABLE.to_owned(), real.display().to_string()));
+        environment.push((COUNTS_VARIABLE.to_owned(), counts.path().display().to_string()));
     }
-    let path = path.display();
+    let environment: Vec<String> = environment
+        .iter()
+        .map(|(name, value)| format!("{name} = \"{value}\""))
+        .collect();
     Ok(format!(
-        "[[module]]\nname = \"softhsm\"\npath = \"{path}\"\nenvironment = {{ {environment} }}"
+        "[[module]]\nname = \"softhsm\"\npath = \"{}\"\nenvironment = {{ {} }}",
+        path.display(),
+        environment.join(", ")
     ))
 }
 
