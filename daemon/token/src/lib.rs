@@ -32,6 +32,8 @@ mod capabilities;
 mod catalogue;
 mod ckr;
 mod config;
+#[cfg_attr(not(test), expect(dead_code, reason = "for the process that loads a module"))]
+mod confine;
 mod error;
 mod guard;
 mod handle;
