@@ -47,6 +47,16 @@ impl Ckr {
         }
     }
 
+    /// The same code if it has a name of its own; otherwise one code for all that vendors define or one for all that are
+    /// unknown. There are few enough of these to count each.
+    pub(crate) fn common(self) -> Self {
+        match NAMES.iter().any(|(code, _)| *code == self.0) {
+            true => self,
+            false if self.0 & CKR_VENDOR_DEFINED == 0 => Self(CKR_VENDOR_DEFINED - 1),
+            false => Self(CKR_VENDOR_DEFINED),
+        }
+    }
+
     pub(crate) fn remedy(self) -> Remedy {
         match self.0 {
             CKR_OBJECT_HANDLE_INVALID | CKR_KEY_HANDLE_INVALID => Remedy::LookUp,

@@ -40,6 +40,7 @@ mod handle;
 mod job;
 mod key;
 mod mechanism;
+mod metrics;
 mod module;
 mod oaep;
 mod pin;
@@ -63,6 +64,9 @@ pub use handle::TokenHandle;
 pub use job::Dispatch;
 pub use key::{InvalidKeyId, KeyId};
 pub use mechanism::{DecryptScheme, Digest, SignInput, SignMechanism};
+pub use metrics::{
+    BOUNDS, CallsSnapshot, FailuresSnapshot, Histogram, HistogramSnapshot, Login, Metrics, MetricsSnapshot, Operation,
+};
 pub use pin::Pin;
 pub use queue::Priority;
 pub use status::{PinStatus, TokenState, TokenStatus};

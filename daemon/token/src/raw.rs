@@ -10,7 +10,11 @@ use cryptoki::{mechanism::Mechanism, session::Session};
 use cryptoki_sys::*;
 use zeroize::Zeroizing;
 
-use crate::{ckr::Failure, pin::Pin};
+use crate::{
+    ckr::Failure,
+    metrics::{Function, counted, logged_in},
+    pin::Pin,
+};
 
 /// The functions of a module that is also loaded through cryptoki, which initialises it.
 pub(crate) struct RawModule {
@@ -31,11 +35,17 @@ const MAX_ANSWER_LEN: usize = 4096;
 macro_rules! call {
     ($self:expr, $name:ident($($argument:expr),* $(,)?)) => {
         match $self.functions.$name {
-            // SAFETY: the pointer comes from the module's own function list, and the library stays mapped as long as
-            // `self`. Every pointer among the arguments comes from a live reference or slice of the calling function, with
-            // the length beside it; the module writes only through those made from `&mut`, and keeps none of them
-            // (PKCS#11 v2.40 section 5). A session is used by one thread at a time because `Session` is not `Sync`.
-            Some(function) => check(stringify!($name), unsafe { function($($argument),*) }),
+            Some(function) => {
+                let rv = counted(Function::$name, || {
+                    // SAFETY: the pointer comes from the module's own function list, and the library stays mapped as long
+                    // as `self`. Every pointer among the arguments comes from a live reference or slice of the calling
+                    // function, with the length beside it; the module writes only through those made from `&mut`, and
+                    // keeps none of them (PKCS#11 v2.40 section 5). A session is used by one thread at a time because
+                    // `Session` is not `Sync`.
+                    unsafe { function($($argument),*) }
+                });
+                check(stringify!($name), rv)
+            }
             None => Err(Failure::new(stringify!($name), CKR_FUNCTION_NOT_SUPPORTED)),
         }
     };
@@ -211,10 +221,12 @@ impl RawModule {
     /// C_Login as the user, with a PIN of any bytes.
     pub(crate) fn login(&self, session: &Session, pin: &Pin) -> Result<(), Failure> {
         let pin = pin.bytes();
-        call!(
+        let result = call!(
             self,
             C_Login(session.handle(), CKU_USER, pin.as_ptr().cast_mut(), ulong(pin.len()))
-        )
+        );
+        logged_in(&result);
+        result
     }
 
     /// C_CloseAllSessions: what is left of sessions to a token that was lost, so that no old handle comes to life again.
