@@ -21,7 +21,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use counting_module::Counts;
 use process::Process;
 use serde_json::Value;
 use setup::World;
@@ -30,7 +29,7 @@ use tonic::transport::Channel;
 
 use crate::{
     command::{Finished, run},
-    softhsm::{SoftHsm, Token, beside_executable},
+    softhsm::{SoftHsm, Token, beside_executable, fault::Faults},
 };
 
 /// A running daemon, stopped when dropped.
@@ -86,12 +85,12 @@ impl Daemon {
         self.world.token(name)
     }
 
-    /// What has reached the module, if [`Setup::counted`] was asked for.
-    pub fn counts(&self) -> Result<&Counts> {
+    /// What has reached the module and what is to go wrong in it, if [`Setup::faulty`] was asked for.
+    pub fn faults(&self) -> Result<&Faults> {
         self.world
-            .counts
+            .faults
             .as_ref()
-            .context("this daemon's module is not counted")
+            .context("the fault module is not in front of this daemon's")
     }
 
     /// The directory of everything: configuration, socket, audit trail, log. Tests may keep their own files in it.

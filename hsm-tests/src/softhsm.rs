@@ -13,8 +13,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use counting_module::{COUNTS_VARIABLE, Counts, MODULE_VARIABLE};
+use fault::Faults;
+use fault_module::{FILE_VARIABLE, MODULE_VARIABLE};
 
+pub mod fault;
 pub mod serve;
 
 /// The places where distributions put SoftHSM's module; `SOFTHSM2_MODULE` in the environment comes before them.
@@ -302,7 +304,7 @@ impl SoftHsm {
 ///
 /// `test` is the test's own path as libtest knows it (for a test at the root of `tests/x.rs`, its name). The parent calls
 /// `prepare` on a new token directory and waits; the child alone calls `body`, and may load the module itself. It can load
-/// the counting module as well, whose counts are those of [`Counts::open`].
+/// the fault module as well, whose control file is that of [`Faults::open`].
 pub fn in_child(
     test: &str,
     prepare: impl FnOnce(&SoftHsm) -> Result<()>,
@@ -313,20 +315,20 @@ pub fn in_child(
         return body(&SoftHsm::from_environment()?);
     }
     let softhsm = SoftHsm::new()?;
-    let counts = Counts::create(&softhsm.directory.join("counts"))?;
+    let faults = Faults::create(&softhsm.directory.join("faults"))?;
     prepare(&softhsm)?;
     let status = Command::new(std::env::current_exe()?)
         .args(["--exact", test, "--nocapture", "--include-ignored"])
         .env("SOFTHSM2_CONF", softhsm.conf_path())
         .env(MODULE_VARIABLE, softhsm.module_path())
-        .env(COUNTS_VARIABLE, counts.path())
+        .env(FILE_VARIABLE, faults.path())
         .env(MARK, "1")
         .status()?;
     ensure!(status.success(), "the child of {test} failed: {status}");
     Ok(())
 }
 
-/// A library built by this workspace as a cdylib, such as `libcounting_module.so`, beside the running executable.
+/// A library built by this workspace as a cdylib, such as `libfault_module.so`, beside the running executable.
 pub fn built_library(name: &str) -> Result<PathBuf> {
     beside_executable(&format!("lib{name}.so"))
 }

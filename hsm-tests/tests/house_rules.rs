@@ -23,7 +23,7 @@ const WORKSPACE: [&str; 7] = [
     "chancery-smime",
     "chancery-token",
     "chanceryd",
-    "counting-module",
+    "fault-module",
     "hsm-tests",
 ];
 

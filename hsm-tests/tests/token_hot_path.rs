@@ -11,8 +11,7 @@ use std::collections::HashMap;
 
 use anyhow::Result;
 use chancery_token::{Digest, Dispatch, SignInput, SignMechanism, TokenHandle};
-use counting_module::Counts;
-use hsm_tests::softhsm::{Curve, SoftHsm, Usage, in_child, serve};
+use hsm_tests::softhsm::{Curve, SoftHsm, Usage, fault::Faults, in_child, serve};
 
 fn prepare(softhsm: &SoftHsm) -> Result<()> {
     let token = softhsm.init_token("hot", "123456")?;
@@ -35,9 +34,9 @@ async fn sign(token: &TokenHandle, label: &str) -> Result<Vec<u8>> {
 
 /// The calls that `count` signatures with each key cause, once every worker has its session.
 fn calls_of_signing(count: u64) -> Result<HashMap<&'static str, u64>> {
-    let counts = Counts::open()?;
+    let counts = Faults::open()?;
     let softhsm = SoftHsm::from_environment()?;
-    let tokens = serve::start_counted(vec![serve::config(&softhsm.token("hot")?)])?;
+    let tokens = serve::start_faulty(vec![serve::config(&softhsm.token("hot")?)])?;
     let token = tokens.handles()[0].clone();
     serve::block_on(async {
         serve::ready(&token).await?;
@@ -74,8 +73,8 @@ fn a_signature_is_one_init_and_one_sign_and_nothing_else() {
 #[test]
 fn an_agreement_makes_reads_and_destroys_one_secret() {
     in_child("an_agreement_makes_reads_and_destroys_one_secret", prepare, |softhsm| {
-        let counts = Counts::open()?;
-        let tokens = serve::start_counted(vec![serve::config(&softhsm.token("hot")?)])?;
+        let counts = Faults::open()?;
+        let tokens = serve::start_faulty(vec![serve::config(&softhsm.token("hot")?)])?;
         let token = tokens.handles()[0].clone();
         serve::block_on(async {
             serve::ready(&token).await?;
@@ -98,8 +97,8 @@ fn starting_searches_each_class_once_and_logs_in_once() {
         "starting_searches_each_class_once_and_logs_in_once",
         prepare,
         |softhsm| {
-            let counts = Counts::open()?;
-            let tokens = serve::start_counted(vec![serve::config(&softhsm.token("hot")?)])?;
+            let counts = Faults::open()?;
+            let tokens = serve::start_faulty(vec![serve::config(&softhsm.token("hot")?)])?;
             serve::block_on(serve::ready(&tokens.handles()[0]))??;
             assert_eq!(counts.of("C_FindObjectsInit")?, 3);
             assert_eq!(counts.of("C_Login")?, 1);

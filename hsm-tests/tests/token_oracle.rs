@@ -11,12 +11,11 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 use chancery_token::{DecryptScheme, Digest, Dispatch, SignInput, SignMechanism, TokenConfig, TokenError, TokenHandle};
-use counting_module::Counts;
 use cryptoki_sys::{
     CKR_ARGUMENTS_BAD, CKR_DATA_INVALID, CKR_ENCRYPTED_DATA_INVALID, CKR_FUNCTION_FAILED, CKR_GENERAL_ERROR,
     CKR_VENDOR_DEFINED,
 };
-use hsm_tests::softhsm::{Curve, SoftHsm, Usage, in_child, serve};
+use hsm_tests::softhsm::{Curve, SoftHsm, Usage, fault::Faults, in_child, serve};
 
 fn prepare(softhsm: &SoftHsm) -> Result<()> {
     let token = softhsm.init_token("oracle", "123456")?;
@@ -25,15 +24,15 @@ fn prepare(softhsm: &SoftHsm) -> Result<()> {
     Ok(())
 }
 
-/// Runs `body` with a token behind the counting module that has one worker, so that a job is done with when the next begins.
-fn with_token<F: Future<Output = Result<()>>>(test: &str, body: impl FnOnce(TokenHandle, Counts) -> F) {
+/// Runs `body` with a token behind the fault module that has one worker, so that a job is done with when the next begins.
+fn with_token<F: Future<Output = Result<()>>>(test: &str, body: impl FnOnce(TokenHandle, Faults) -> F) {
     in_child(test, prepare, |softhsm| {
         let config = serve::config(&softhsm.token("oracle")?);
-        let tokens = serve::start_counted(vec![TokenConfig { sessions: 1, ..config }])?;
+        let tokens = serve::start_faulty(vec![TokenConfig { sessions: 1, ..config }])?;
         serve::block_on(async {
             let token = tokens.handles()[0].clone();
             serve::ready(&token).await?;
-            body(token, Counts::open()?).await
+            body(token, Faults::open()?).await
         })?
     })
     .unwrap();
@@ -97,7 +96,7 @@ fn however_a_module_words_it_a_ciphertext_that_does_not_decrypt_shows_in_the_ans
             assert_eq!(decrypt(&token).await, Err(failed.clone()), "after {word:#x}");
             assert_eq!(token.status(), before, "{word:#x}");
         }
-        // Only the operations that the counting module left active cost a session.
+        // Only the operations that the fault module left active cost a session.
         let left_active = words.iter().filter(|word| **word != 0).count() as u64;
         assert_eq!(counts.of("C_OpenSession")? - opened, left_active);
         Ok(())

@@ -11,9 +11,12 @@ use anyhow::Result;
 use chancery_token::{
     Digest, Dispatch, PinStatus, SignInput, SignMechanism, TokenConfig, TokenError, TokenHandle, TokenState,
 };
-use counting_module::{ALWAYS, Counts};
 use cryptoki_sys::{CKR_DEVICE_ERROR, CKR_PIN_LOCKED, CKR_USER_NOT_LOGGED_IN};
-use hsm_tests::softhsm::{Curve, SoftHsm, Usage, in_child, serve};
+use hsm_tests::softhsm::{
+    Curve, SoftHsm, Usage,
+    fault::{ALWAYS, Faults},
+    in_child, serve,
+};
 
 fn prepare(softhsm: &SoftHsm) -> Result<()> {
     let token = softhsm.init_token("pins", "123456")?;
@@ -22,19 +25,19 @@ fn prepare(softhsm: &SoftHsm) -> Result<()> {
     Ok(())
 }
 
-/// Runs `body` with a token behind the counting module, configured with this PIN.
+/// Runs `body` with a token behind the fault module, configured with this PIN.
 fn with_token<F: Future<Output = Result<()>>>(
     test: &str,
     pin: Option<&str>,
-    body: impl FnOnce(TokenHandle, Counts) -> F,
+    body: impl FnOnce(TokenHandle, Faults) -> F,
 ) {
     in_child(test, prepare, |softhsm| {
         let config = serve::config(&softhsm.token("pins")?);
-        let tokens = serve::start_counted(vec![TokenConfig {
+        let tokens = serve::start_faulty(vec![TokenConfig {
             pin: pin.map(serve::pin),
             ..config
         }])?;
-        serve::block_on(body(tokens.handles()[0].clone(), Counts::open()?))?
+        serve::block_on(body(tokens.handles()[0].clone(), Faults::open()?))?
     })
     .unwrap();
 }

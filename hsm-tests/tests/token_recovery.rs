@@ -16,9 +16,12 @@ use anyhow::Result;
 use chancery_token::{
     Digest, Dispatch, Priority, SignInput, SignMechanism, TokenConfig, TokenError, TokenHandle, TokenState,
 };
-use counting_module::{ALWAYS, Counts};
 use cryptoki_sys::*;
-use hsm_tests::softhsm::{Curve, SoftHsm, Usage, in_child, serve};
+use hsm_tests::softhsm::{
+    Curve, SoftHsm, Usage,
+    fault::{ALWAYS, Faults},
+    in_child, serve,
+};
 
 fn prepare(softhsm: &SoftHsm) -> Result<()> {
     let token = softhsm.init_token("frail", "123456")?;
@@ -27,22 +30,22 @@ fn prepare(softhsm: &SoftHsm) -> Result<()> {
     Ok(())
 }
 
-fn with_token<F: Future<Output = Result<()>>>(test: &str, body: impl FnOnce(TokenHandle, Counts, SoftHsm) -> F) {
+fn with_token<F: Future<Output = Result<()>>>(test: &str, body: impl FnOnce(TokenHandle, Faults, SoftHsm) -> F) {
     with_config(test, |config| config, body);
 }
 
 fn with_config<F: Future<Output = Result<()>>>(
     test: &str,
     change: impl FnOnce(TokenConfig) -> TokenConfig,
-    body: impl FnOnce(TokenHandle, Counts, SoftHsm) -> F,
+    body: impl FnOnce(TokenHandle, Faults, SoftHsm) -> F,
 ) {
     in_child(test, prepare, |softhsm| {
         let config = change(serve::config(&softhsm.token("frail")?));
-        let tokens = serve::start_counted(vec![config])?;
+        let tokens = serve::start_faulty(vec![config])?;
         let token = tokens.handles()[0].clone();
         serve::block_on(async {
             serve::ready(&token).await?;
-            body(token, Counts::open()?, SoftHsm::from_environment()?).await?;
+            body(token, Faults::open()?, SoftHsm::from_environment()?).await?;
             tokens.shutdown().await;
             Ok(())
         })?
@@ -331,8 +334,8 @@ fn a_full_queue_refuses_and_the_others_are_served() {
 #[test]
 fn shutting_down_logs_out_and_answers_everybody() {
     in_child("shutting_down_logs_out_and_answers_everybody", prepare, |softhsm| {
-        let counts = Counts::open()?;
-        let tokens = serve::start_counted(vec![serve::config(&softhsm.token("frail")?)])?;
+        let counts = Faults::open()?;
+        let tokens = serve::start_faulty(vec![serve::config(&softhsm.token("frail")?)])?;
         let token = tokens.handles()[0].clone();
         serve::block_on(async {
             serve::ready(&token).await?;

@@ -9,12 +9,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use counting_module::{COUNTS_VARIABLE, Counts, MODULE_VARIABLE};
+use fault_module::{FILE_VARIABLE, MODULE_VARIABLE};
 
 use super::Daemon;
 use crate::{
     people::{Person, intermediate_certificate, root_certificate},
-    softhsm::{SoftHsm, Token, built_library},
+    softhsm::{SoftHsm, Token, built_library, fault::Faults},
 };
 
 /// The user PIN of every token.
@@ -42,7 +42,7 @@ pub struct Setup {
     settings: BTreeMap<String, Vec<String>>,
     softhsm_lines: String,
     elsewhere: Option<Elsewhere>,
-    counted: bool,
+    faulty: bool,
     log_level: Option<String>,
 }
 
@@ -122,10 +122,10 @@ impl Setup {
         self
     }
 
-    /// Puts the counting module in front of SoftHSM: see [`Daemon::counts`].
+    /// Puts the fault module in front of SoftHSM: see [`Daemon::faults`].
     #[must_use]
-    pub fn counted(mut self) -> Self {
-        self.counted = true;
+    pub fn faulty(mut self) -> Self {
+        self.faulty = true;
         self
     }
 
@@ -155,14 +155,14 @@ impl Setup {
             };
             tokens.push((plan.name.clone(), plan.pin, token));
         }
-        let counts = self
-            .counted
-            .then(|| Counts::create(&softhsm.directory().join("counts")))
+        let faults = self
+            .faulty
+            .then(|| Faults::create(&softhsm.directory().join("faults")))
             .transpose()?;
         let world = World {
             softhsm,
             tokens,
-            counts,
+            faults,
         };
         let certificates = world.directory().join("certificates");
         fs::create_dir(&certificates)?;
@@ -217,7 +217,7 @@ impl Setup {
 pub(super) struct World {
     pub(super) softhsm: SoftHsm,
     tokens: Vec<(String, Pin, Token)>,
-    pub(super) counts: Option<Counts>,
+    pub(super) faults: Option<Faults>,
 }
 
 impl World {
@@ -266,7 +266,7 @@ impl World {
     }
 }
 
-/// The `[[module]]`, which is called softhsm: SoftHSM or what is in its place, or the counting module in front of it.
+/// The `[[module]]`, which is called softhsm: SoftHSM or what is in its place, or the fault module in front of it.
 fn module(world: &World, elsewhere: Option<&Elsewhere>) -> Result<String> {
     let softhsm = &world.softhsm;
     let (real, mut environment) = match elsewhere {
@@ -277,10 +277,10 @@ fn module(world: &World, elsewhere: Option<&Elsewhere>) -> Result<String> {
         Some(elsewhere) => (elsewhere.module.as_path(), elsewhere.environment.clone()),
     };
     let mut path = real.to_owned();
-    if let Some(counts) = &world.counts {
-        path = built_library("counting_module")?;
+    if let Some(faults) = &world.faults {
+        path = built_library("fault_module")?;
         environment.push((MODULE_VARIABLE.to_owned(), real.display().to_string()));
-        environment.push((COUNTS_VARIABLE.to_owned(), counts.path().display().to_string()));
+        environment.push((FILE_VARIABLE.to_owned(), faults.path().display().to_string()));
     }
     let environment: Vec<String> = environment
         .iter()

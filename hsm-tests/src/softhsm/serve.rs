@@ -39,9 +39,9 @@ pub fn start(softhsm: &SoftHsm, tokens: Vec<TokenConfig>) -> Result<Tokens> {
     start_on(softhsm.module_path().to_owned(), tokens)
 }
 
-/// Starts tokens on SoftHSM behind the counting module.
-pub fn start_counted(tokens: Vec<TokenConfig>) -> Result<Tokens> {
-    start_on(built_library("counting_module")?, tokens)
+/// Starts tokens on SoftHSM behind the fault module.
+pub fn start_faulty(tokens: Vec<TokenConfig>) -> Result<Tokens> {
+    start_on(built_library("fault_module")?, tokens)
 }
 
 fn start_on(path: PathBuf, tokens: Vec<TokenConfig>) -> Result<Tokens> {

@@ -68,19 +68,19 @@ fn move_to(daemon: &mut Daemon, from: &Path, to: &Path) {
 
 #[test]
 fn when_the_audit_trail_cannot_be_written_no_key_is_used_until_it_can() {
-    let mut daemon = Setup::new().token("cards", &[Person::Alice]).counted().start().unwrap();
+    let mut daemon = Setup::new().token("cards", &[Person::Alice]).faulty().start().unwrap();
     let Some(disk) = SmallDisk::mount(&daemon) else { return };
     let trail = disk.0.join("audit.jsonl");
     let before = daemon.audit_file();
     move_to(&mut daemon, &before, &trail);
     daemon.chancery(["sign"], LETTER).unwrap().success().unwrap();
-    let signed = daemon.counts().unwrap().of("C_Sign").unwrap();
+    let signed = daemon.faults().unwrap().of("C_Sign").unwrap();
 
     disk.fill();
     // What was left of the last page takes some records.
     let full =
         (0..100).find_map(|_| Some(daemon.chancery(["sign"], LETTER).unwrap()).filter(|signed| signed.code != 0));
-    let in_between = daemon.counts().unwrap().of("C_Sign").unwrap();
+    let in_between = daemon.faults().unwrap().of("C_Sign").unwrap();
     assert!(in_between > signed);
     let full = full.expect("the disk is full");
     assert!(full.stderr.contains("(AUDIT_UNAVAILABLE, "), "{}", full.stderr);
@@ -96,8 +96,8 @@ fn when_the_audit_trail_cannot_be_written_no_key_is_used_until_it_can() {
     // The letter itself has passed when its signature is refused.
     assert_eq!(signed.code, 75, "{}", signed.stderr);
     assert!(!String::from_utf8_lossy(&signed.stdout).contains("application/pkcs7-signature; name"));
-    assert_eq!(daemon.counts().unwrap().of("C_Sign").unwrap(), in_between);
-    assert_eq!(daemon.counts().unwrap().of("C_Decrypt").unwrap(), 0);
+    assert_eq!(daemon.faults().unwrap().of("C_Sign").unwrap(), in_between);
+    assert_eq!(daemon.faults().unwrap().of("C_Decrypt").unwrap(), 0);
 
     disk.make_room();
     let deadline = Instant::now() + Duration::from_secs(20);

@@ -209,7 +209,7 @@ const CALLS_PER_CONNECTION: usize = 50;
 fn operations_whose_deadline_has_passed_are_not_started() {
     let daemon = Setup::new()
         .token("cards", &[Person::Alice, Person::Bob])
-        .counted()
+        .faulty()
         .start()
         .unwrap();
     let failed = block_on(async {
@@ -236,7 +236,7 @@ fn operations_whose_deadline_has_passed_are_not_started() {
         }
         failed
     });
-    let asked = usize::try_from(daemon.counts().unwrap().of("C_Sign").unwrap()).unwrap();
+    let asked = usize::try_from(daemon.faults().unwrap().of("C_Sign").unwrap()).unwrap();
     eprintln!("{failed} of {CALLS} calls were too late; the token was asked {asked} times");
     // Most of the calls that were too late never reached the token; the trail says of those that got that far why not.
     assert!(

@@ -10,13 +10,13 @@ use crate::{LETTER, assert_all_is_well, assert_left_nothing, assert_refused};
 fn daemon(pin: Pin) -> Daemon {
     Setup::new()
         .token_with_pin("cards", &[Person::Alice], pin)
-        .counted()
+        .faulty()
         .start()
         .unwrap()
 }
 
 fn logins(daemon: &Daemon) -> u64 {
-    daemon.counts().unwrap().of("C_Login").unwrap()
+    daemon.faults().unwrap().of("C_Login").unwrap()
 }
 
 fn unlock(daemon: &Daemon, pin: &str) -> hsm_tests::command::Finished {

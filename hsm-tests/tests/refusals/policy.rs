@@ -106,7 +106,7 @@ fn a_grant_to_sign_neither_decrypts_nor_administers_nor_signs_digests() {
     let daemon = Setup::new()
         .token("cards", &[Person::Alice, Person::Bob])
         .grant(&grant(me(), "alice@example.org", "\"sign\""))
-        .counted()
+        .faulty()
         .start()
         .unwrap();
     assert_refused(
@@ -119,8 +119,8 @@ fn a_grant_to_sign_neither_decrypts_nor_administers_nor_signs_digests() {
     assert_refused(&as_bob, 3, "NOT_PERMITTED");
     let status = block_on(sign_digest(&daemon, Person::Alice.signing().key().unwrap()));
     assert_eq!(reason(&status), "NOT_PERMITTED");
-    assert_eq!(daemon.counts().unwrap().of("C_Sign").unwrap(), 0);
-    assert_eq!(daemon.counts().unwrap().of("C_Decrypt").unwrap(), 0);
+    assert_eq!(daemon.faults().unwrap().of("C_Sign").unwrap(), 0);
+    assert_eq!(daemon.faults().unwrap().of("C_Decrypt").unwrap(), 0);
     assert_all_is_well(&daemon);
 }
 

@@ -36,14 +36,14 @@ fn decryption(pair: &KeyPair) -> KeyServiceDecryptRequest {
 }
 
 fn used(daemon: &Daemon, function: &str) -> u64 {
-    daemon.counts().unwrap().of(function).unwrap()
+    daemon.faults().unwrap().of(function).unwrap()
 }
 
 #[test]
 fn an_encryption_key_signs_nothing() {
     let daemon = Setup::new()
         .token("cards", &[Person::Alice, Person::Carol])
-        .counted()
+        .faulty()
         .start()
         .unwrap();
     block_on(async {
@@ -70,7 +70,7 @@ fn an_encryption_key_signs_nothing() {
 fn a_signing_key_decrypts_and_agrees_to_nothing() {
     let daemon = Setup::new()
         .token("cards", &[Person::Alice, Person::Carol])
-        .counted()
+        .faulty()
         .start()
         .unwrap();
     let before = used(&daemon, "C_DeriveKey");
@@ -103,7 +103,7 @@ fn generator_of_p256() -> Vec<u8> {
 
 #[test]
 fn mail_encrypted_to_a_signing_certificate_is_not_opened() {
-    let daemon = Setup::new().token("cards", &[Person::Alice]).counted().start().unwrap();
+    let daemon = Setup::new().token("cards", &[Person::Alice]).faulty().start().unwrap();
     let arguments = [
         "-encrypt".into(),
         "-aes-256-cbc".into(),
