@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod contract;
 pub mod daemon;
 pub mod gnupg;
 pub mod messages;

@@ -11,6 +11,7 @@ use cryptoki::{
     mechanism::Mechanism,
     object::{Attribute, AttributeType, CertificateType, KeyType, ObjectClass, ObjectHandle},
     session::{Session, UserType},
+    slot::Limit,
     types::AuthPin,
 };
 use der::{
@@ -41,6 +42,7 @@ fn main() -> Result<()> {
     let module = Pkcs11::new(module)?;
     module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
     match *arguments {
+        ["describe"] => describe(&module)?,
         ["init", label, pin] => println!("{}", init(&module, label, pin)?),
         ["generate", serial, pin, kind, label, id, usage] => {
             let session = log_in(&module, serial, pin)?;
@@ -79,6 +81,21 @@ fn main() -> Result<()> {
         }
         _ => bail!("unknown command or wrong number of arguments: {arguments:?}"),
     }
+    Ok(())
+}
+
+/// What the module says of its only token: the largest number of sessions, and the mechanisms.
+fn describe(module: &Pkcs11) -> Result<()> {
+    let slots = module.get_slots_with_initialized_token()?;
+    let slot = *slots.first().context("there is no token")?;
+    let sessions = match module.get_token_info(slot)?.max_session_count() {
+        Limit::Max(count) => count.to_string(),
+        Limit::Infinite | Limit::Unavailable => "unlimited".to_owned(),
+    };
+    println!("max-sessions {sessions}");
+    let mechanisms = module.get_mechanism_list(slot)?;
+    let names: Vec<String> = mechanisms.iter().map(ToString::to_string).collect();
+    println!("mechanisms {}", names.join(" "));
     Ok(())
 }
 
