@@ -48,6 +48,7 @@ mod point;
 mod queue;
 #[expect(unsafe_code, reason = "calls through the module's function list; see the file")]
 mod raw;
+pub mod remedy;
 mod shared;
 mod signature;
 mod status;
