@@ -39,11 +39,14 @@ tests() {
     want gpgsm on_path gpgsm
     want libengine-pkcs11-openssl library 'engines-*/pkcs11.so'
     want libnss3-tools on_path cmsutil
+    want mmdebstrap on_path mmdebstrap
     want p11-kit on_path p11-kit
     want p11-kit-modules library pkcs11/p11-kit-client.so
     want python3 on_path python3
     want python3-venv python3 -m ensurepip --version
     want systemd on_path systemd-analyze
+    want systemd-container on_path systemd-nspawn
+    want util-linux on_path nsenter
 }
 
 fuzz() {

@@ -23,7 +23,9 @@ use std::{
 use anyhow::{Context as _, Result};
 use process::Process;
 use serde_json::Value;
+pub(crate) use serving::wait_for_tokens;
 use setup::World;
+pub(crate) use setup::make_token;
 pub use setup::{Elsewhere, PIN, Pin, Setup, WRONG_PIN};
 use tonic::transport::Channel;
 
@@ -173,7 +175,7 @@ impl Daemon {
 /// Starts the process and waits until every token whose PIN it has is ready.
 fn start(world: &World) -> Result<Process> {
     let process = Process::start(&world.configuration_file(), world.directory())?;
-    serving::wait_for_tokens(&world.socket(), &world.unlocked_tokens())
+    wait_for_tokens(&world.socket(), &world.unlocked_tokens())
         .with_context(|| format!("the daemon's log:\n{}", process.log().unwrap_or_default()))?;
     Ok(process)
 }

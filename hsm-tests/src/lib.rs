@@ -8,6 +8,7 @@ pub mod contract;
 pub mod daemon;
 pub mod gnupg;
 pub mod messages;
+pub mod nspawn;
 pub mod nss;
 pub mod openssl;
 pub mod people;

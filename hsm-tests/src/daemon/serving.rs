@@ -22,7 +22,7 @@ pub(super) async fn connect(socket: &Path) -> Result<Channel> {
 }
 
 /// Returns once every one of these tokens is serving.
-pub(super) fn wait_for_tokens(socket: &Path, tokens: &[&str]) -> Result<()> {
+pub(crate) fn wait_for_tokens(socket: &Path, tokens: &[&str]) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut health = HealthClient::new(connect(socket).await?);

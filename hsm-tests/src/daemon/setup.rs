@@ -146,7 +146,7 @@ impl Setup {
         let mut tokens = Vec::new();
         for plan in &self.tokens {
             let token = match self.elsewhere {
-                None => make_token(&softhsm, plan)?,
+                None => make_token(&softhsm, &plan.name, &plan.people)?,
                 Some(_) => Token {
                     label: plan.name.clone(),
                     serial: String::new(),
@@ -305,9 +305,10 @@ fn defaults(directory: &Path, log_level: &str) -> [(&'static str, String); 5] {
     ]
 }
 
-fn make_token(softhsm: &SoftHsm, plan: &TokenPlan) -> Result<Token> {
-    let token = softhsm.init_token(&plan.name, PIN)?;
-    let pairs = plan.people.iter().flat_map(|person| person.pairs());
+/// A token with the keys and certificates of these people.
+pub(crate) fn make_token(softhsm: &SoftHsm, name: &str, people: &[Person]) -> Result<Token> {
+    let token = softhsm.init_token(name, PIN)?;
+    let pairs = people.iter().flat_map(|person| person.pairs());
     for (number, pair) in (1_u8..).zip(pairs) {
         let id = [number];
         softhsm.import(

@@ -1,0 +1,181 @@
+//! A real systemd, the shipped units and the shipped configuration: started by its socket, announced, reloaded, killed by the
+//! watchdog and started again, stopped with work in flight.
+//!
+//! Where no container can be booted, nothing of this is tried, and the first test here says so in the run's summary. With
+//! `CI` in the environment, that is a failure.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    os::unix::fs::MetadataExt as _,
+    process::Stdio,
+    thread,
+};
+
+use hsm_tests::{
+    command::run,
+    messages::{ENTITY, letter},
+    nspawn::{Installed, Machine, SERVICE},
+    openssl,
+    people::Person,
+};
+
+const SOCKET: &str = "chanceryd.socket";
+
+fn site() -> Option<Installed> {
+    let machine = Machine::boot_or_skip()?;
+    Some(Installed::on(machine, &[Person::Alice]).unwrap().with_pin().unwrap())
+}
+
+/// Alice signs, and OpenSSL finds nothing wrong with it.
+fn assert_alice_signs(site: &Installed) {
+    let signed = site.chancery("alice", ["sign"], &letter(Person::Alice)).unwrap();
+    assert_eq!(openssl::verify(&[], &signed.success().unwrap()).unwrap(), ENTITY);
+}
+
+#[test]
+fn a_systemd_can_be_booted() {
+    let Some(machine) = Machine::boot_or_skip() else { return };
+    let state = machine.run(["systemctl", "is-system-running"], b"").unwrap();
+    assert_eq!(state.success().unwrap(), b"running\n");
+}
+
+#[test]
+fn the_socket_starts_the_service_when_somebody_knocks() {
+    let Some(site) = site() else { return };
+    site.systemctl(["enable", SERVICE]).unwrap();
+    for unit in [SERVICE, SOCKET] {
+        assert_eq!(site.systemctl(["is-enabled", unit]).unwrap(), "enabled");
+    }
+    site.systemctl(["start", SOCKET]).unwrap();
+    assert_eq!(site.property(SERVICE, "ActiveState").unwrap(), "inactive");
+
+    site.wait_for_token().unwrap();
+    assert_eq!(site.property(SERVICE, "ActiveState").unwrap(), "active");
+    assert_alice_signs(&site);
+}
+
+#[test]
+fn the_socket_outlives_the_service_and_whoever_knocks_meanwhile_is_served() {
+    let Some(site) = site() else { return };
+    site.start().unwrap();
+    let socket = fs::metadata(site.socket()).unwrap().ino();
+    site.systemctl(["stop", SERVICE]).unwrap();
+    assert_eq!(site.property(SERVICE, "ActiveState").unwrap(), "inactive");
+
+    for stopped in [true, false] {
+        if !stopped {
+            site.systemctl(["restart", SERVICE]).unwrap();
+        }
+        site.wait_for_token().unwrap();
+        assert_alice_signs(&site);
+    }
+    assert_eq!(fs::metadata(site.socket()).unwrap().ino(), socket);
+}
+
+#[test]
+fn the_start_waits_for_the_daemon_which_says_how_many_tokens_are_ready() {
+    let Some(site) = site() else { return };
+    let mut journal = site.journal().unwrap();
+    site.systemctl(["start", SERVICE]).unwrap();
+    assert_eq!(site.property(SERVICE, "SubState").unwrap(), "running");
+    journal.wait_for("serving").unwrap();
+    journal.wait_for("Started chanceryd.service").unwrap();
+
+    site.wait_for_token().unwrap();
+    // It is said anew whenever it changes, so that only the last word counts.
+    while site.property(SERVICE, "StatusText").unwrap() != "1 of 1 tokens ready" {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_reload_puts_a_new_grant_in_force_and_a_broken_file_changes_nothing() {
+    let Some(site) = site() else { return };
+    let mut journal = site.journal().unwrap();
+    site.start().unwrap();
+    let pid = site.main_pid().unwrap();
+    let shipped = fs::read_to_string(site.configuration_file()).unwrap();
+    let bob = || site.chancery("bob", ["sign"], &letter(Person::Alice)).unwrap();
+    assert_eq!(bob().code, 3, "Bob has no grant yet");
+
+    let grant =
+        "\n[[grant]]\nname = \"bob\"\ncaller = { user = \"bob\" }\nidentities = [\"*\"]\noperations = [\"sign\"]\n";
+    fs::write(site.configuration_file(), format!("{shipped}{grant}")).unwrap();
+    site.systemctl(["reload", SERVICE]).unwrap();
+    journal.wait_for("configuration reloaded").unwrap();
+    bob().success().unwrap();
+
+    fs::write(site.configuration_file(), "surprise = 1\n").unwrap();
+    site.systemctl(["reload", SERVICE]).unwrap();
+    journal.wait_for("the old one stays in force").unwrap();
+    bob().success().unwrap();
+    assert_eq!(site.property(SERVICE, "ActiveState").unwrap(), "active");
+    assert_eq!(site.main_pid().unwrap(), pid);
+}
+
+#[test]
+fn the_watchdog_kills_a_daemon_that_stands_still_and_systemd_starts_it_again() {
+    let Some(site) = site() else { return };
+    site.drop_in("soon", "[Service]\nWatchdogSec=3s\nRestartSec=100ms\n")
+        .unwrap();
+    let mut journal = site.journal().unwrap();
+    site.start().unwrap();
+    let pid = site.main_pid().unwrap();
+
+    site.systemctl(["kill", "--kill-who=main", "--signal=STOP", SERVICE])
+        .unwrap();
+    journal.wait_for("Watchdog timeout").unwrap();
+    journal.wait_for("Failed with result 'watchdog'").unwrap();
+    journal.wait_for("Started chanceryd.service").unwrap();
+    site.wait_for_token().unwrap();
+    assert_ne!(site.main_pid().unwrap(), pid);
+    assert_alice_signs(&site);
+}
+
+#[test]
+fn a_message_in_flight_is_signed_before_the_service_stops() {
+    let Some(site) = site() else { return };
+    let mut journal = site.journal().unwrap();
+    site.start().unwrap();
+    let letter = letter(Person::Alice);
+    let mut caller = site
+        .chancery_command("alice")
+        .arg("sign")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stdin, mut stdout) = (caller.stdin.take().unwrap(), caller.stdout.take().unwrap());
+    let (first, rest) = letter.split_at(letter.len() - 10);
+    stdin.write_all(first).unwrap();
+    // The daemon is at work once something has come back.
+    let mut signed = vec![0];
+    stdout.read_exact(&mut signed).unwrap();
+
+    site.systemctl(["stop", "--no-block", SERVICE]).unwrap();
+    journal.wait_for("requests that run may finish").unwrap();
+    stdin.write_all(rest).unwrap();
+    drop(stdin);
+    stdout.read_to_end(&mut signed).unwrap();
+    assert!(caller.wait().unwrap().success());
+    assert_eq!(openssl::verify(&[], &signed).unwrap(), ENTITY);
+
+    journal.wait_for("Stopped chanceryd.service").unwrap();
+    assert_eq!(site.property(SERVICE, "Result").unwrap(), "success");
+    assert_eq!(site.property(SERVICE, "ExecMainStatus").unwrap(), "0");
+    let audit = fs::read_to_string(site.audit_file()).unwrap();
+    let last = audit.lines().last().unwrap();
+    assert!(last.contains("stopped"), "{last}");
+    let mut verify = site
+        .machine()
+        .command(["chanceryd", "verify-audit", "/var/log/chancery/audit.jsonl"]);
+    run(&mut verify, b"").unwrap().success().unwrap();
+}
