@@ -1,6 +1,10 @@
 //! What the service manager is told: ready, reloading, stopping, alive. Without one, nothing.
 
 use std::future::Future;
+use std::io::{self, ErrorKind};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -24,9 +28,15 @@ pub fn stopping(deadline: Duration) {
     send(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(deadline)]);
 }
 
-/// What people see in `systemctl status`.
+/// What people see in `systemctl status`. A service manager that does not read at the moment misses it: tokens may come and
+/// go at any rate, and the runtime waits for nobody who is told of it.
 pub fn status(status: &str) {
-    send(&[NotifyState::Status(status)]);
+    match send_without_waiting(&NotifyState::Status(status)) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => {
+            tracing::debug!("the service manager does not read; it is not told of the status")
+        }
+        result => warn(result),
+    }
 }
 
 /// Tells the watchdog every half of its interval that the daemon is alive, as long as it is: `alive` must answer within
@@ -51,7 +61,24 @@ where
 }
 
 fn send(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+    warn(sd_notify::notify(states));
+}
+
+fn send_without_waiting(state: &NotifyState<'_>) -> io::Result<()> {
+    let Some(place) = std::env::var_os("NOTIFY_SOCKET") else {
+        return Ok(());
+    };
+    let address = match place.as_bytes().strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(&place)?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.send_to_addr(format!("{state}\n").as_bytes(), &address).map(drop)
+}
+
+fn warn(result: io::Result<()>) {
+    if let Err(error) = result {
         tracing::warn!(%error, "the service manager cannot be told of the daemon's state");
     }
 }
