@@ -71,6 +71,13 @@ fn a_python_client_encrypts_and_decrypts_a_message_in_pieces() {
 }
 
 #[test]
+fn a_python_client_watches_a_token_being_locked() {
+    let Some(python) = python() else { return };
+    let daemon = Setup::new().token("cards", &[Person::Alice]).start().unwrap();
+    python.script("token_watch.py", &daemon, b"").unwrap();
+}
+
+#[test]
 fn a_python_client_reads_why_it_was_refused() {
     let Some(python) = python() else { return };
     let grant = format!(

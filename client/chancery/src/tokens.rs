@@ -1,7 +1,12 @@
-//! Administration of the tokens: what is there, unlocking, locking.
+//! Administration of the tokens: what is there, how it changes, unlocking, locking.
+
+use std::time::Duration;
 
 use chancery_proto::v1::token_service_client::TokenServiceClient;
-use chancery_proto::v1::{ListTokensRequest, LockTokenRequest, Token, UnlockTokenRequest};
+use chancery_proto::v1::{
+    ListTokensRequest, LockTokenRequest, Token, UnlockTokenRequest, WatchTokensRequest, WatchTokensResponse,
+};
+use tonic::Streaming;
 
 use crate::client::pages::{Pages, UNARY_LEN};
 use crate::{Breach, Client, Error, Pin};
@@ -23,6 +28,23 @@ impl Client {
             pages.take(page.tokens, page.next_page_token)?;
         }
         Ok(pages.into_items())
+    }
+
+    /// Watches the tokens. `refresh` is how often the numbers are to be looked at that change all the time (sessions, jobs
+    /// that wait); without it they only come along with other changes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Failed`] as the daemon says.
+    pub async fn watch_tokens(&self, refresh: Option<Duration>) -> Result<TokenWatch, Error> {
+        let mut client = TokenServiceClient::new(self.channel()).max_decoding_message_size(UNARY_LEN);
+        let request = WatchTokensRequest {
+            // More than a proto's duration can say is as good as never.
+            refresh_interval: refresh.and_then(|refresh| refresh.try_into().ok()),
+        };
+        Ok(TokenWatch {
+            responses: client.watch_tokens(request).await?.into_inner(),
+        })
     }
 
     /// Logs in to a token, by its name `tokens/{token}` (see [`name::token`](crate::name::token)). One call is one try:
@@ -55,5 +77,23 @@ impl Client {
             .await?
             .into_inner();
         response.token.ok_or(Error::Contract(Breach::EmptyResponse))
+    }
+}
+
+/// A call of [`Client::watch_tokens`]. Dropped, it ends.
+#[derive(Debug)]
+pub struct TokenWatch {
+    responses: Streaming<WatchTokensResponse>,
+}
+
+impl TokenWatch {
+    /// All tokens and the daemon's version when called first, then the tokens that have changed, once there are any. `None`
+    /// when the daemon stops. A caller who is slow gets the latest state and misses those in between.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Lost`] if the connection broke, [`Error::Failed`] as the daemon says.
+    pub async fn next(&mut self) -> Result<Option<WatchTokensResponse>, Error> {
+        Ok(self.responses.message().await?)
     }
 }

@@ -142,6 +142,7 @@ pub async fn serve(
             },
         }
     };
+    reload.context.stop();
     drain_requests(stop, serving, &mut signals, &audit, reason, drain).await?;
     // What is left now only says that nobody is served any more.
     drop(tasks);

@@ -44,6 +44,8 @@ pub(crate) struct Script {
     pub(crate) keys: Vec<v1::Key>,
     pub(crate) identities: Vec<v1::Identity>,
     pub(crate) tokens: Vec<v1::Token>,
+    /// What WatchTokens tells after them, before it ends.
+    pub(crate) token_changes: Vec<Vec<v1::Token>>,
     /// The PIN that unlocks every token.
     pub(crate) pin: Vec<u8>,
     /// What every unary call answers, if it is to fail.
@@ -60,6 +62,7 @@ impl Default for Script {
             keys: Vec::new(),
             identities: Vec::new(),
             tokens: Vec::new(),
+            token_changes: Vec::new(),
             pin: b"648219".to_vec(),
             refuse_unary: None,
             page_len: 1000,

@@ -68,7 +68,9 @@ fn code(error: &OpError) -> Code {
         | OpError::Limit(_) => Code::InvalidArgument,
         OpError::Token(error) => token_code(error),
         OpError::Audit(_) => Code::Unavailable,
-        OpError::Spool(SpoolError::Full { .. }) | OpError::MailBusy(_) => Code::ResourceExhausted,
+        OpError::Spool(SpoolError::Full { .. }) | OpError::MailBusy(_) | OpError::TooManyWatches => {
+            Code::ResourceExhausted
+        }
         OpError::DeadlineExceeded => Code::DeadlineExceeded,
         OpError::Cancelled(_) => Code::Cancelled,
         OpError::Spool(_) | OpError::Internal(_) => Code::Internal,

@@ -1,18 +1,22 @@
 //! `TokenService`.
 
+mod watching;
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use chancery_proto::v1::token_service_server::TokenService;
 use chancery_proto::v1::{
     ListTokensRequest, ListTokensResponse, LockTokenRequest, LockTokenResponse, PinStatus, Token, TokenState,
-    UnlockTokenRequest, UnlockTokenResponse,
+    UnlockTokenRequest, UnlockTokenResponse, WatchTokensRequest,
 };
 use chancery_token as token;
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
-use super::{call, convert};
+use super::{call, convert, errors};
 use crate::ops::{self, Context, PageRequest};
+use watching::Watching;
 
 /// The service.
 pub(super) struct Tokens {
@@ -27,6 +31,8 @@ impl Tokens {
 
 #[tonic::async_trait]
 impl TokenService for Tokens {
+    type WatchTokensStream = Watching;
+
     async fn list_tokens(&self, request: Request<ListTokensRequest>) -> Result<Response<ListTokensResponse>, Status> {
         let call = call::of(&request, "chancery.v1.TokenService/ListTokens")?;
         let request = request.into_inner();
@@ -67,6 +73,16 @@ impl TokenService for Tokens {
         };
         call::within(&call, work).await.map(Response::new)
     }
+
+    async fn watch_tokens(&self, request: Request<WatchTokensRequest>) -> Result<Response<Watching>, Status> {
+        let call = call::of(&request, "chancery.v1.TokenService/WatchTokens")?;
+        let refresh = request.into_inner().refresh_interval;
+        // One that is negative is as short as any that is too short.
+        let refresh = refresh.map(|interval| Duration::try_from(interval).unwrap_or(Duration::ZERO));
+        let watch = ops::tokens::watch(Arc::clone(&self.context), call.clone(), refresh);
+        let watch = watch.map_err(|error| errors::status(&error, &call.request_id))?;
+        Ok(Response::new(Watching::new(call, watch)))
+    }
 }
 
 fn describe(described: ops::tokens::Described) -> Token {
@@ -98,5 +114,6 @@ fn describe(described: ops::tokens::Described) -> Token {
         sessions: u32::try_from(status.sessions).unwrap_or(u32::MAX),
         generation: status.generation,
         pin_status: pin_status.into(),
+        ..Token::default()
     }
 }

@@ -1,11 +1,11 @@
-//! How many message operations run at once, in all and for one caller. Each holds pieces of its message in memory, so their
-//! number is what bounds the memory; how long they take and what they need of a token is no matter here.
+//! How many operations of a kind that lasts run at once, in all and for one caller: those on messages hold pieces of them in
+//! memory, and those that watch tokens what they have told, so their number is what bounds the memory. How long they take and
+//! what they need of a token is no matter here.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::OpError;
 use crate::caller::Caller;
 use crate::share::{Share, Shares};
 
@@ -23,6 +23,15 @@ pub struct Place {
     _share: Share,
 }
 
+/// Which places are all taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// Those of this caller.
+    Caller,
+    /// Those of all callers together.
+    All,
+}
+
 impl Admission {
     pub(super) fn new(places: usize, per_caller: usize) -> Self {
         Self {
@@ -32,11 +41,9 @@ impl Admission {
     }
 
     /// Takes a place at once; nobody waits here, since who waits holds memory too.
-    pub(super) fn admit(&self, caller: &Caller) -> Result<Place, OpError> {
-        let share = self.shares.take(caller);
-        let share = share.ok_or(OpError::MailBusy("limits.mail_streams_per_caller"))?;
-        let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.map_err(|_| OpError::MailBusy("limits.mail_streams"))?;
+    pub(super) fn admit(&self, caller: &Caller) -> Result<Place, Full> {
+        let share = self.shares.take(caller).ok_or(Full::Caller)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| Full::All)?;
         Ok(Place {
             _place: place,
             _share: share,
@@ -59,24 +66,17 @@ mod tests {
         }
     }
 
-    fn refused_by(result: Result<Place, OpError>) -> &'static str {
-        match result {
-            Err(OpError::MailBusy(limit)) => limit,
-            _ => "nothing",
-        }
-    }
-
     #[test]
     fn no_more_operations_run_at_once_than_there_are_places_in_all_and_for_one_caller() {
         let admission = Admission::new(3, 2);
         let first = admission.admit(&user(1)).unwrap();
         let _second = admission.admit(&user(1)).unwrap();
-        assert_eq!(refused_by(admission.admit(&user(1))), "limits.mail_streams_per_caller");
+        assert_eq!(admission.admit(&user(1)).unwrap_err(), Full::Caller);
         let _third = admission.admit(&user(2)).unwrap();
-        assert_eq!(refused_by(admission.admit(&user(2))), "limits.mail_streams");
+        assert_eq!(admission.admit(&user(2)).unwrap_err(), Full::All);
         drop(first);
         // What was refused has left nothing behind: the place that was given back is there for anybody.
         let _fourth = admission.admit(&user(2)).unwrap();
-        assert_eq!(refused_by(admission.admit(&user(3))), "limits.mail_streams");
+        assert_eq!(admission.admit(&user(3)).unwrap_err(), Full::All);
     }
 }

@@ -6,15 +6,21 @@ use std::time::{Instant, SystemTime};
 use chancery_smime::algorithm::{ContentEncryptionAlgorithm, DigestAlgorithm};
 use chancery_smime::limits::Limits;
 use chancery_token::{Dispatch, Priority};
+use tokio::sync::watch;
 
 use super::OpError;
-use super::admission::{Admission, Place};
+use super::admission::{Admission, Full, Place};
 use super::rejection::ImplicitRejection;
 use crate::audit::{Detail, Event, Trail};
 use crate::caller::Caller;
 use crate::directory::{Directory, Key};
 use crate::policy::{Decision, Live, Operation, Target};
 use crate::spool::SpoolSettings;
+
+/// Calls that watch tokens at once.
+const WATCHES: usize = 256;
+/// Of these, one caller's.
+const WATCHES_PER_CALLER: usize = 32;
 
 /// What every operation works with. Made once, shared by all calls.
 #[derive(Debug)]
@@ -29,6 +35,8 @@ pub struct Context {
     pub settings: Settings,
     pub(super) rejection: ImplicitRejection,
     mail: Admission,
+    watches: Admission,
+    stopping: watch::Sender<bool>,
 }
 
 /// Limits and defaults from the configuration.
@@ -69,7 +77,20 @@ impl Context {
             settings,
             rejection: ImplicitRejection::new()?,
             mail,
+            watches: Admission::new(WATCHES, WATCHES_PER_CALLER),
+            stopping: watch::Sender::new(false),
         })
+    }
+
+    /// Ends the operations that would otherwise last as long as their callers like. What else runs may finish.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Returns once [`Context::stop`] has been called.
+    pub(super) async fn stopped(&self) {
+        // The sender is here, so there is no error.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }
 
     /// A place for a message operation, to be kept until its last byte has been handed over.
@@ -78,7 +99,17 @@ impl Context {
     ///
     /// [`OpError::MailBusy`] if as many run as may, in all or for this caller.
     pub fn admit_mail(&self, call: &Call) -> Result<Place, OpError> {
-        self.mail.admit(&call.caller)
+        self.mail.admit(&call.caller).map_err(|full| {
+            OpError::MailBusy(match full {
+                Full::Caller => "limits.mail_streams_per_caller",
+                Full::All => "limits.mail_streams",
+            })
+        })
+    }
+
+    /// A place for a call that watches tokens, to be kept as long as it does.
+    pub(super) fn admit_watch(&self, call: &Call) -> Result<Place, OpError> {
+        self.watches.admit(&call.caller).map_err(|_| OpError::TooManyWatches)
     }
 
     /// The grant that allows it, or the one answer that does not tell a missing grant from a missing thing.

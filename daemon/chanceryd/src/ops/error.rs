@@ -81,6 +81,9 @@ pub enum OpError {
     /// As many message operations run as may. Trying again helps once one of them is done.
     #[error("too many messages are worked on at once ({0}); try again when one of them is done")]
     MailBusy(&'static str),
+    /// As many calls watch tokens as may, in all or for this caller. Trying again helps once one of them has ended.
+    #[error("too many calls watch tokens at once, in all or for this caller; end one of them")]
+    TooManyWatches,
     /// The caller's deadline passed.
     #[error("the caller's deadline passed before it was done")]
     DeadlineExceeded,
@@ -115,6 +118,7 @@ impl OpError {
             Self::Audit(_) => "AUDIT_UNAVAILABLE",
             Self::Spool(SpoolError::Full { .. }) => "SPOOL_FULL",
             Self::MailBusy(_) => "MAIL_BUSY",
+            Self::TooManyWatches => "TOO_MANY_WATCHES",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Cancelled(_) => "CANCELLED",
             Self::Spool(_) | Self::Internal(_) => "INTERNAL",

@@ -1,4 +1,6 @@
-//! `TokenService`: what the tokens can do now, and logging in and out of them.
+//! `TokenService`: what the tokens can do now, how that changes, and logging in and out of them.
+
+mod watch;
 
 use std::sync::Arc;
 
@@ -9,11 +11,13 @@ use super::{Call, Context, Invalid, OpError, Page, PageRequest, private_key};
 use crate::audit::Event;
 use crate::policy::{Operation, Target};
 
+pub use watch::{Watch, watch};
+
 /// The longest PIN that is passed on, in bytes.
 const PIN_LIMIT: usize = 255;
 
 /// A token as it is now.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Described {
     /// Its name in the configuration.
     pub name: String,
@@ -27,12 +31,8 @@ pub struct Described {
 ///
 /// [`OpError::NotPermitted`] for callers with neither.
 pub fn list(context: &Context, call: &Call, page: &PageRequest) -> Result<Page<Described>, OpError> {
-    if context.allows(call, Operation::List, &Target::default()).is_none() {
-        context.authorize(call, Operation::Admin, &Target::default())?;
-    }
-    let mut tokens: Vec<&TokenHandle> = context.directory.tokens().iter().collect();
-    tokens.sort_by_key(|token| token.name());
-    let rest = tokens
+    may_list(context, call)?;
+    let rest = by_name(context)
         .into_iter()
         .filter(|token| page.after.as_deref().is_none_or(|after| token.name() > after));
     Ok(page.fill(rest.map(describe), |described| described.name.clone()))
@@ -64,6 +64,19 @@ pub async fn unlock(context: &Context, call: &Call, name: &str, pin: Zeroizing<V
 pub async fn lock(context: &Context, call: &Call, name: &str) -> Result<Described, OpError> {
     let (token, grant) = authorized(context, call, name)?;
     run(context, call, token, &grant, token.lock()).await
+}
+
+fn may_list(context: &Context, call: &Call) -> Result<(), OpError> {
+    if context.allows(call, Operation::List, &Target::default()).is_none() {
+        context.authorize(call, Operation::Admin, &Target::default())?;
+    }
+    Ok(())
+}
+
+fn by_name(context: &Context) -> Vec<&TokenHandle> {
+    let mut tokens: Vec<&TokenHandle> = context.directory.tokens().iter().collect();
+    tokens.sort_by_key(|token| token.name());
+    tokens
 }
 
 fn authorized<'a>(context: &'a Context, call: &Call, name: &str) -> Result<(&'a TokenHandle, Arc<str>), OpError> {

@@ -7,6 +7,9 @@ use tonic::{Code, Request, Response, Status};
 
 use super::{Script, status};
 
+/// What WatchTokens tells; then the daemon stops.
+type Changes = tokio_stream::Iter<std::vec::IntoIter<Result<v1::WatchTokensResponse, Status>>>;
+
 pub(crate) struct Lists(pub(crate) Arc<Script>);
 
 impl Lists {
@@ -102,6 +105,26 @@ impl v1::identity_service_server::IdentityService for Lists {
 
 #[tonic::async_trait]
 impl v1::token_service_server::TokenService for Lists {
+    type WatchTokensStream = Changes;
+
+    async fn watch_tokens(
+        &self,
+        request: Request<v1::WatchTokensRequest>,
+    ) -> Result<Response<Self::WatchTokensStream>, Status> {
+        self.allowed()?;
+        let first = v1::WatchTokensResponse {
+            tokens: self.0.tokens.clone(),
+            daemon_version: "1.2.3".to_owned(),
+        };
+        let rest = self.0.token_changes.iter().map(|tokens| v1::WatchTokensResponse {
+            tokens: tokens.clone(),
+            daemon_version: String::new(),
+        });
+        drop(request);
+        let responses: Vec<_> = std::iter::once(first).chain(rest).map(Ok).collect();
+        Ok(Response::new(tokio_stream::iter(responses)))
+    }
+
     async fn list_tokens(
         &self,
         request: Request<v1::ListTokensRequest>,

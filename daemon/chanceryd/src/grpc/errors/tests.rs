@@ -118,6 +118,7 @@ fn all() -> Vec<(OpError, Code, &'static str, bool)> {
             "MAIL_BUSY",
             true,
         ),
+        (OpError::TooManyWatches, ResourceExhausted, "TOO_MANY_WATCHES", false),
         (OpError::DeadlineExceeded, DeadlineExceeded, "DEADLINE_EXCEEDED", false),
         (OpError::Cancelled("x".into()), Cancelled, "CANCELLED", false),
         (OpError::Internal(detail()), Internal, "INTERNAL", false),
@@ -260,6 +261,7 @@ fn known(error: &OpError) {
         | OpError::Audit(_)
         | OpError::Spool(_)
         | OpError::MailBusy(_)
+        | OpError::TooManyWatches
         | OpError::DeadlineExceeded
         | OpError::Cancelled(_)
         | OpError::Internal(_) => {}
