@@ -111,6 +111,9 @@ unix = "$work/chanceryd.sock"
 [audit]
 file = "$work/audit.jsonl"
 
+[state]
+directory = "$work/state"
+
 [log]
 format = "text"
 

@@ -30,6 +30,7 @@ use crate::ops::{Context, Settings};
 use crate::policy::Live;
 use crate::reload::{Reload, read_certificates};
 use crate::spool::SpoolSettings;
+use crate::state::{self, StateError};
 use crate::{grpc, health, notify, server};
 
 /// How long tokens may take to finish what they are at and log out.
@@ -45,6 +46,9 @@ pub enum AppError {
     /// The certificates cannot be read.
     #[error(transparent)]
     Certificates(#[from] CertificatesError),
+    /// What the daemon has to know after a restart cannot be kept.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// A PIN is not where it should be.
     #[error("token {token}: {source}")]
     Pin {
@@ -192,6 +196,9 @@ async fn start_tokens(config: &Config, certificates: &[Vec<u8>], backlog: Backlo
             path: module.path.clone(),
         })
         .collect();
+    // Without a token nothing is remembered.
+    let any = !config.tokens.is_empty();
+    let pin_memory = any.then(|| state::pin_memory(&config.state)).transpose()?;
     let mut tokens = Vec::with_capacity(config.tokens.len());
     for token in &config.tokens {
         let pin = token.pin.as_ref().map(credentials::pin).transpose();
@@ -206,6 +213,7 @@ async fn start_tokens(config: &Config, certificates: &[Vec<u8>], backlog: Backlo
             sessions: token.sessions,
             queue: token.queue,
             pin: pin.map(Pin::new),
+            pin_memory: pin_memory.clone(),
             certificates: certificates.to_vec(),
             call_deadline: config.limits.call_deadline,
         });

@@ -40,6 +40,8 @@ pub struct Config {
     pub listen: Listen,
     /// The audit trail.
     pub audit: Audit,
+    /// The directory for what the daemon has to know after a restart.
+    pub state: PathBuf,
     /// The log.
     pub log: Log,
     /// Bounds.
@@ -303,6 +305,7 @@ impl Config {
         let differs = [
             ("listen", self.listen != new.listen),
             ("audit", self.audit != new.audit),
+            ("state", self.state != new.state),
             ("log.format", self.log.format != new.log.format),
             ("limits", self.limits != new.limits),
             ("mail", self.mail != new.mail),

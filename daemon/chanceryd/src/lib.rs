@@ -36,3 +36,4 @@ pub mod request_id;
 pub mod server;
 mod share;
 pub mod spool;
+pub mod state;

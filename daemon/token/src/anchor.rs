@@ -20,6 +20,7 @@ use crate::{
     ckr::{Failure, Remedy},
     config::TokenSelector,
     error::TokenError,
+    guard::Attempt,
     module::{Loading, Module},
     pin::Pin,
     shared::{Shared, lock},
@@ -204,7 +205,7 @@ impl Anchor {
         if self.shared.status().pin == PinStatus::Locked {
             return Err(TokenError::PinLocked { token });
         }
-        self.log_in(pin)
+        self.log_in(pin, Attempt::ByHand)
     }
 
     fn lock(&mut self) -> Result<(), TokenError> {
@@ -314,9 +315,8 @@ impl Anchor {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::expect_used, reason = "tests")]
     use std::sync::mpsc;
-
-    use zeroize::Zeroizing;
 
     use super::*;
     use crate::{backlog::Backlog, queue::Queue};
@@ -326,7 +326,7 @@ mod tests {
     fn a_busy_anchor_finds_the_latest_certificates_once_it_is_free() {
         // One command waits, and nobody takes it: every further one finds the queue full.
         let (sender, commands) = mpsc::sync_channel(1);
-        let guard = PinGuard::new(Zeroizing::new([0; 32]), None);
+        let guard = PinGuard::new(None, None).expect("randomness");
         let shared = Arc::new(Shared::new(
             "card".to_owned(),
             "module".to_owned(),

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use crate::{pin::Pin, uri::TokenUri};
+use crate::{guard::PinMemory, pin::Pin, uri::TokenUri};
 
 /// A PKCS#11 shared library. The environment it needs is that of the process, set before the process started.
 #[derive(Debug, Clone)]
@@ -43,6 +43,9 @@ pub struct TokenConfig {
     /// The PIN to log in with as soon as the token is there; without one it stays locked until
     /// [`TokenHandle::unlock`](crate::TokenHandle::unlock).
     pub pin: Option<Pin>,
+    /// Where it is written down which PINs have failed, so that none is tried again after a restart; without it, that is known
+    /// until the process ends.
+    pub pin_memory: Option<PinMemory>,
     /// DER certificates from outside the token, matched to its keys by public key.
     pub certificates: Vec<Vec<u8>>,
     /// How long a job may wait before it is started. The caller's deadline may be nearer, never farther.

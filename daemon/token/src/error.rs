@@ -34,6 +34,15 @@ pub enum TokenError {
         /// The token.
         token: String,
     },
+    /// It could not be written down that this PIN was about to be tried, so it was not: the disk is full, or the like. Trying
+    /// again helps once that has been seen to.
+    #[error("token {token}: the PIN was not tried: {detail}")]
+    PinMemory {
+        /// The token.
+        token: String,
+        /// Which file, and what the system said.
+        detail: String,
+    },
     /// The token has locked its user PIN. Only its security officer can help.
     #[error("the PIN of token {token} is locked: its security officer has to set a new one")]
     PinLocked {
@@ -137,6 +146,7 @@ impl TokenError {
             | Self::Locked { token }
             | Self::PinIncorrect { token, .. }
             | Self::PinAlreadyFailed { token }
+            | Self::PinMemory { token, .. }
             | Self::PinLocked { token }
             | Self::PinFinalTry { token }
             | Self::KeyNotFound { token, .. }

@@ -1,49 +1,108 @@
 //! The PIN guard: keeps the PIN that works, and remembers those that did not, so that none is tried twice.
 //!
-//! A card gives three tries or so, and every automatic retry of a wrong PIN is one of them. A PIN that failed is kept as a
-//! keyed hash, under a key that lives as long as the process. It is refused from then on, by hand too: if the token's PIN
-//! is later changed to one that failed before, the process has to be started anew.
+//! A card gives three tries or so, and every automatic retry of a wrong PIN is one of them. So a try is written down before
+//! the PIN goes to the token, and what came of it afterwards: a process that is killed in between, and started again and
+//! again, finds a try whose outcome is unknown, and leaves that PIN alone. Of a PIN only a keyed hash is written, in the
+//! [`PinMemory`]; without one, the memory ends with the process.
+//!
+//! ```text
+//!   begin ──► on the disk ──► C_Login ──┬─► succeeded   all is forgotten
+//!                                       ├─► failed      never again
+//!                                       ├─► unclear     again now, but not after a restart
+//!                                       └─  (nothing)   by hand, once
+//! ```
 
-use std::collections::VecDeque;
+mod memory;
+mod record;
 
-use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::pin::Pin;
-
-/// Failed PINs that are remembered. Tokens lock themselves long before that.
-const MAX_REMEMBERED: usize = 1024;
+use memory::Page;
+pub use memory::{MemoryError, PinMemory};
+use record::{Hash, Outcome, Record};
 
 /// Logins whose outcome is unclear (a device error, not a verdict on the PIN) that may follow each other automatically.
 const MAX_UNCLEAR: u8 = 2;
 
+/// Tries without success after which none is automatic. Many cards give three: the last is for a person who looks.
+const MAX_TRIES: u32 = 2;
+
 /// PINs that may be compared with the one in use. No token counts these guesses.
 const MAX_GUESSES: u8 = 3;
 
+/// Who wants a PIN tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// Nobody: the kept PIN, because the token is there.
+    Automatic,
+    /// Somebody who has just given it.
+    ByHand,
+}
+
 pub(crate) struct PinGuard {
+    /// `None` if it ends with the process.
+    memory: Option<PinMemory>,
+    /// The token's own; `None` until it has been seen.
+    page: Option<Page>,
+    /// For hashes of PINs.
     hash_key: Zeroizing<[u8; 32]>,
-    failed: VecDeque<[u8; 32]>,
+    record: Record,
     kept: Option<Pin>,
+    /// A login with the kept PIN has succeeded, and none has failed since.
+    proven: bool,
+    /// The try whose outcome is awaited.
+    pending: Option<Hash>,
+    /// The PIN with which this process met an error that was no verdict.
+    retry: Option<Hash>,
     unclear: u8,
     guesses: u8,
 }
 
 impl PinGuard {
     /// `kept` is the configured PIN, not tried yet.
-    pub(crate) fn new(hash_key: Zeroizing<[u8; 32]>, kept: Option<Pin>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// Without a memory, when the system has no randomness.
+    pub(crate) fn new(memory: Option<PinMemory>, kept: Option<Pin>) -> Result<Self, MemoryError> {
+        let hash_key = memory
+            .as_ref()
+            .map_or_else(memory::random_key, |memory| Ok(memory.hash_key()))?;
+        Ok(Self {
+            memory,
+            page: None,
             hash_key,
-            failed: VecDeque::new(),
+            record: Record::default(),
             kept,
+            proven: false,
+            pending: None,
+            retry: None,
             unclear: 0,
             guesses: 0,
+        })
+    }
+
+    /// The token has been found: from now on its own page of the memory counts. Called each time it is found.
+    pub(crate) fn identify(&mut self, serial: &str, label: &str) {
+        let Some(memory) = &self.memory else { return };
+        let page = memory.page(serial, label);
+        if self.page.as_ref() != Some(&page) {
+            self.record = page.read();
+            self.page = Some(page);
+            self.pending = None;
+            self.retry = None;
+            self.unclear = 0;
         }
     }
 
-    /// The PIN for automatic use, if there is one that has not failed.
+    /// The PIN for automatic use, if there is one that may be tried or has been proved.
     pub(crate) fn kept(&self) -> Option<&Pin> {
-        self.kept.as_ref().filter(|_| self.unclear < MAX_UNCLEAR)
+        self.kept.as_ref().filter(|kept| self.objection(kept).is_none())
+    }
+
+    /// Why the kept PIN is not tried, and what to do; `None` if it is, or if there is none.
+    pub(crate) fn advice(&self) -> Option<String> {
+        self.objection(self.kept.as_ref()?)
     }
 
     /// Whether this is the PIN in use. After some wrong guesses the answer is no, until a login has proved a PIN.
@@ -56,39 +115,92 @@ impl PinGuard {
         right
     }
 
+    /// Whether this PIN is not to be tried by hand either: the token refused it, or two tries of it came to no end.
     pub(crate) fn has_failed(&self, pin: &Pin) -> bool {
+        matches!(
+            self.record.outcome(&self.hash(pin)),
+            Some(Outcome::Refused | Outcome::UnknownByHand)
+        )
+    }
+
+    /// Writes down that this PIN is about to be tried. Only then may it go to C_Login, and afterwards one of
+    /// [`succeeded`](Self::succeeded), [`failed`](Self::failed) and [`unclear`](Self::unclear) is called, or none if nobody
+    /// knows because the module is gone. Writes nothing for a PIN that this process has proved.
+    ///
+    /// # Errors
+    /// When it cannot be written, or this PIN is not to be tried. It must not be sent then.
+    pub(crate) fn begin(&mut self, pin: &Pin, attempt: Attempt) -> Result<(), MemoryError> {
+        if self.proven && self.is_kept(pin) {
+            return Ok(());
+        }
+        if self.memory.is_some() && self.page.is_none() {
+            return Err(MemoryError::Unidentified);
+        }
         let hash = self.hash(pin);
-        self.failed.iter().any(|failed| failed.ct_eq(&hash).into())
+        let refused = match attempt {
+            Attempt::Automatic => self.objection(pin).is_some(),
+            Attempt::ByHand => self.has_failed(pin),
+        };
+        if refused {
+            return Err(MemoryError::NotAgain);
+        }
+        let mut record = self.record.clone();
+        record.begin(hash, attempt);
+        if let Some(page) = &self.page {
+            page.write(&record)?;
+        }
+        self.record = record;
+        self.pending = Some(hash);
+        Ok(())
     }
 
     /// The token accepted this PIN.
     pub(crate) fn succeeded(&mut self, pin: Pin) {
+        self.pending = None;
+        self.retry = None;
         self.unclear = 0;
         self.guesses = 0;
         self.kept = Some(pin);
+        self.proven = true;
+        if self.record != Record::default() {
+            self.record = Record::default();
+            if let Some(page) = &self.page
+                && let Err(error) = page.clear()
+            {
+                // The try stays there without an outcome: after a restart, somebody has to unlock by hand.
+                tracing::warn!(%error, "a login succeeded, and the memory of failed PINs could not be cleared");
+            }
+        }
     }
 
     /// The token refused this PIN.
     pub(crate) fn failed(&mut self, pin: &Pin) {
+        let hash = self.hash(pin);
+        let counted = self.pending.take() == Some(hash);
         if self.is_kept(pin) {
             self.kept = None;
+            self.proven = false;
         }
-        if !self.has_failed(pin) {
-            if self.failed.len() == MAX_REMEMBERED {
-                self.failed.pop_front();
-            }
-            self.failed.push_back(self.hash(pin));
-        }
+        self.record.refuse(hash, counted);
+        self.keep_record();
     }
 
-    /// A login ended without a verdict on the PIN; a try may have been spent.
+    /// A login ended with an error that is no verdict on the PIN; a try may have been spent.
     pub(crate) fn unclear(&mut self) {
         self.unclear = self.unclear.saturating_add(1);
+        if let Some(hash) = self.pending.take() {
+            self.retry = Some(hash);
+            // Whoever tried it by hand has seen the error, and may try again.
+            if self.record.release(&hash) {
+                self.keep_record();
+            }
+        }
     }
 
     /// Drops the kept PIN.
     pub(crate) fn forget(&mut self) {
         self.kept = None;
+        self.proven = false;
         self.unclear = 0;
     }
 
@@ -96,81 +208,63 @@ impl PinGuard {
         self.kept.as_ref().is_some_and(|kept| kept == pin)
     }
 
-    fn hash(&self, pin: &Pin) -> [u8; 32] {
-        // The key has a fixed length and comes first; nobody is given hashes to extend.
-        Sha256::new()
-            .chain_update(*self.hash_key)
-            .chain_update(pin.bytes())
-            .finalize()
-            .into()
+    /// Why this PIN is not tried automatically.
+    fn objection(&self, pin: &Pin) -> Option<String> {
+        let hash = self.hash(pin);
+        if self.unclear >= MAX_UNCLEAR {
+            return Some(
+                "several logins failed for reasons of the token's: unlock it by hand once it is well".to_owned(),
+            );
+        }
+        if self.proven && self.is_kept(pin) {
+            return None;
+        }
+        if self.memory.is_some() && self.page.is_none() {
+            return Some("it has not been seen yet".to_owned());
+        }
+        let page = self.page.as_ref().map(|page| page.path().display().to_string());
+        let page = page.unwrap_or_default();
+        if let Some(damage) = &self.record.damage {
+            return Some(format!(
+                "nothing is tried automatically, because which PINs have failed is not known ({page}: {damage}): unlock it by \
+                 hand with its PIN, or remove the file once the configured PIN is sure to be right and start again"
+            ));
+        }
+        match self.record.outcome(&hash) {
+            Some(Outcome::Refused) => {
+                return Some(
+                    "the configured PIN was refused before and is not tried again: correct it, or unlock it by hand"
+                        .to_owned(),
+                );
+            }
+            Some(Outcome::Unknown | Outcome::UnknownByHand) if self.retry != Some(hash) => {
+                return Some(
+                    "a login with the configured PIN came to no end before, and may have spent a try: unlock it by hand"
+                        .to_owned(),
+                );
+            }
+            _ => {}
+        }
+        (self.record.tries >= MAX_TRIES && self.retry != Some(hash)).then(|| {
+            let tries = self.record.tries;
+            format!("{tries} tries in a row without success, so nothing is tried automatically: unlock it by hand")
+        })
+    }
+
+    fn keep_record(&self) {
+        if let Some(page) = &self.page
+            && let Err(error) = page.write(&self.record)
+        {
+            // What was written before the try stands, and keeps the PIN from being tried again automatically.
+            tracing::warn!(%error, "the outcome of a login could not be written down");
+        }
+    }
+
+    fn hash(&self, pin: &Pin) -> Hash {
+        let identity = self.page.as_ref().map(Page::identity).unwrap_or_default();
+        record::hash(&self.hash_key, &identity, pin)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn pin(text: &str) -> Pin {
-        Pin::new(text.as_bytes().to_vec())
-    }
-
-    fn guard(kept: Option<&str>) -> PinGuard {
-        PinGuard::new(Zeroizing::new([7; 32]), kept.map(pin))
-    }
-
-    #[test]
-    fn a_failed_pin_is_remembered_and_no_longer_kept() {
-        let mut guard = guard(Some("1234"));
-        assert!(guard.kept().is_some());
-        guard.failed(&pin("1234"));
-        assert!(guard.kept().is_none());
-        assert!(guard.has_failed(&pin("1234")));
-        assert!(!guard.has_failed(&pin("12345")));
-    }
-
-    #[test]
-    fn another_pin_that_fails_does_not_drop_the_one_that_works() {
-        let mut guard = guard(None);
-        guard.succeeded(pin("1234"));
-        guard.failed(&pin("4321"));
-        assert_eq!(guard.kept(), Some(&pin("1234")));
-    }
-
-    #[test]
-    fn unclear_logins_are_not_repeated_without_end() {
-        let mut guard = guard(Some("1234"));
-        guard.unclear();
-        assert!(guard.kept().is_some());
-        guard.unclear();
-        assert!(guard.kept().is_none());
-        guard.succeeded(pin("1234"));
-        assert!(guard.kept().is_some());
-    }
-
-    #[test]
-    fn the_pin_in_use_is_compared_with_few_guesses() {
-        let mut guard = guard(Some("1234"));
-        assert!(guard.guess(&pin("1234")));
-        for guess in 0..MAX_GUESSES {
-            assert!(!guard.guess(&pin(&guess.to_string())));
-        }
-        assert!(!guard.guess(&pin("1234")));
-        guard.succeeded(pin("1234"));
-        assert!(guard.guess(&pin("1234")));
-    }
-
-    #[test]
-    fn hashes_depend_on_the_key() {
-        let other = PinGuard::new(Zeroizing::new([8; 32]), None);
-        assert_ne!(guard(None).hash(&pin("1234")), other.hash(&pin("1234")));
-    }
-
-    #[test]
-    fn the_memory_is_bounded() {
-        let mut guard = guard(None);
-        for number in 0..2 * MAX_REMEMBERED {
-            guard.failed(&pin(&number.to_string()));
-        }
-        assert_eq!(guard.failed.len(), MAX_REMEMBERED);
-    }
-}
+mod tests;

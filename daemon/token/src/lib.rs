@@ -23,7 +23,8 @@
 //! - **Generations**: object handles are good for one generation. Whatever makes them doubtful raises it, and workers fetch
 //!   the new ones. A session that saw an error which is not plainly the caller's is closed.
 //! - **Absent is not deleted**: keys of a token that is gone stay in the [`Catalogue`], and the token is looked for.
-//! - **The PIN guard** never tries a PIN twice that failed once.
+//! - **The PIN guard** never tries a PIN twice that failed once, and writes a try down before it is made: after a restart it
+//!   knows as much.
 #![deny(unsafe_code)]
 
 mod anchor;
@@ -61,6 +62,7 @@ pub use backlog::Backlog;
 pub use catalogue::{Catalogue, KeyAlgorithm, KeyEntry, Roles};
 pub use config::{ModuleConfig, TokenConfig, TokenSelector};
 pub use error::{ModuleError, StartError, TokenError};
+pub use guard::{MemoryError, PinMemory};
 pub use handle::TokenHandle;
 pub use job::Dispatch;
 pub use key::{InvalidKeyId, KeyId};

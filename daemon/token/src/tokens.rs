@@ -8,7 +8,6 @@ use std::{
 };
 
 use tokio::sync::oneshot;
-use zeroize::Zeroizing;
 
 use crate::{
     anchor::{Anchor, Command},
@@ -91,13 +90,11 @@ impl Tokens {
     }
 
     fn start_token(&mut self, config: TokenConfig, loading: Arc<Loading>, backlog: Backlog) -> Result<(), StartError> {
-        let mut hash_key = Zeroizing::new([0; 32]);
-        getrandom::fill(hash_key.as_mut_slice()).map_err(|error| StartError::Thread {
+        let guard = PinGuard::new(config.pin_memory, config.pin).map_err(|error| StartError::Thread {
             name: config.name.clone(),
-            source: std::io::Error::other(error.to_string()),
+            source: std::io::Error::other(error),
         })?;
         let (anchor, commands) = mpsc::sync_channel(COMMANDS);
-        let guard = PinGuard::new(hash_key, config.pin);
         let name = config.name;
         let shared = Arc::new(Shared::new(
             name.clone(),
@@ -292,6 +289,7 @@ mod tests {
             sessions: 1,
             queue: 1,
             pin: None,
+            pin_memory: None,
             certificates: vec![],
             call_deadline: Duration::from_secs(1),
         }

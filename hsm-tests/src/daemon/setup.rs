@@ -294,11 +294,12 @@ fn module(world: &World, elsewhere: Option<&Elsewhere>) -> Result<String> {
 }
 
 /// What the harness writes into the tables of the configuration.
-fn defaults(directory: &Path, log_level: &str) -> [(&'static str, String); 5] {
+fn defaults(directory: &Path, log_level: &str) -> [(&'static str, String); 6] {
     let directory = directory.display();
     [
         ("listen", format!("unix = \"{directory}/chanceryd.sock\"")),
         ("audit", format!("file = \"{directory}/audit.jsonl\"")),
+        ("state", format!("directory = \"{directory}/state\"")),
         ("log", format!("level = \"{log_level}\"\nformat = \"text\"")),
         ("mail", format!("spool_directory = \"{directory}/spool\"")),
         ("certificates", format!("directory = \"{directory}/certificates\"")),

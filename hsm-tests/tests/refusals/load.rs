@@ -259,9 +259,13 @@ fn a_second_daemon_does_not_take_the_socket_of_the_first() {
     };
     let same_trail = second(&ours);
     assert_ne!(same_trail.code, 0);
-    let other_trail = second(&ours.replace("audit.jsonl", "second.jsonl"));
-    assert_ne!(other_trail.code, 0);
+    let other_trail = ours.replace("audit.jsonl", "second.jsonl");
+    let same_state = second(&other_trail);
+    assert_ne!(same_state.code, 0);
+    assert!(same_state.stderr.contains("another daemon"), "{}", same_state.stderr);
+    let same_socket = second(&other_trail.replace("/state\"", "/second-state\""));
+    assert_ne!(same_socket.code, 0);
     let socket = daemon.socket().display().to_string();
-    assert!(other_trail.stderr.contains(&socket), "{}", other_trail.stderr);
+    assert!(same_socket.stderr.contains(&socket), "{}", same_socket.stderr);
     assert_all_is_well(&daemon);
 }

@@ -30,6 +30,10 @@ pub(super) fn check(raw: Raw) -> Result<Config, Vec<Unplaced>> {
     let config = Config {
         listen: found.listen(raw.listen),
         audit: found.audit(raw.audit),
+        state: found.path(
+            "state.directory",
+            raw.state.directory.unwrap_or_else(|| "/var/lib/chancery".to_owned()),
+        ),
         log: found.log(&raw.log),
         limits: found.limits(&raw.limits),
         mail: found.mail(raw.mail),

@@ -11,6 +11,7 @@ use crate::policy::GrantConfig;
 pub(super) struct Raw {
     pub(super) listen: RawListen,
     pub(super) audit: RawAudit,
+    pub(super) state: RawState,
     pub(super) log: RawLog,
     pub(super) limits: RawLimits,
     pub(super) mail: RawMail,
@@ -44,6 +45,12 @@ pub(super) struct RawAudit {
     pub(super) file: Option<String>,
     pub(super) sync: Option<String>,
     pub(super) sync_interval: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "a table", deny_unknown_fields, default)]
+pub(super) struct RawState {
+    pub(super) directory: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -79,7 +79,7 @@ fn code(error: &OpError) -> Code {
 
 fn token_code(error: &TokenError) -> Code {
     match error {
-        TokenError::Absent { .. } | TokenError::Shutdown { .. } => Code::Unavailable,
+        TokenError::Absent { .. } | TokenError::Shutdown { .. } | TokenError::PinMemory { .. } => Code::Unavailable,
         TokenError::Locked { .. }
         | TokenError::PinLocked { .. }
         | TokenError::PinFinalTry { .. }

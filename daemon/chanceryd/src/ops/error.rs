@@ -143,6 +143,7 @@ fn token_reason(error: &TokenError) -> &'static str {
         TokenError::Locked { .. } => "TOKEN_LOCKED",
         TokenError::PinIncorrect { .. } => "PIN_INCORRECT",
         TokenError::PinAlreadyFailed { .. } => "PIN_ALREADY_FAILED",
+        TokenError::PinMemory { .. } => "PIN_MEMORY_UNAVAILABLE",
         TokenError::PinLocked { .. } => "PIN_LOCKED",
         TokenError::PinFinalTry { .. } => "PIN_FINAL_TRY",
         TokenError::KeyNotFound { .. } => "KEY_ABSENT",

@@ -57,6 +57,7 @@ impl Scene {
             ("listen", "unix", "s"),
             ("audit", "file", "audit.jsonl"),
             ("mail", "spool_directory", "spool"),
+            ("state", "directory", "state"),
         ] {
             if !text.contains(&format!("[{table}]")) {
                 text.push_str(&format!(

@@ -17,6 +17,7 @@ use crate::{
     catalogue::{KeyAlgorithm, assemble, read},
     ckr::{Failure, Remedy},
     error::TokenError,
+    guard::Attempt,
     module::{Module, Search},
     pin::Pin,
     shared::{Live, LiveKey, lock},
@@ -110,6 +111,7 @@ impl Anchor {
             info.model().clone_into(&mut status.model);
         });
         self.note_token_info(&info);
+        lock(&self.shared.guard).identify(info.serial_number(), info.label());
         if info.login_required() {
             self.log_in_automatically()
         } else {
@@ -136,14 +138,17 @@ impl Anchor {
 
     /// Logs in with the kept PIN, unless the guard or the token's flags advise against it.
     pub(super) fn log_in_automatically(&mut self) {
-        let pin = lock(&self.shared.guard).kept().cloned();
+        let (pin, advice) = {
+            let guard = lock(&self.shared.guard);
+            (guard.kept().cloned(), guard.advice())
+        };
         let detail = match (self.shared.status().pin, pin) {
             (PinStatus::Locked, _) => "the token's PIN is locked: its security officer has to set a new one",
             (PinStatus::FinalTry, _) => "one PIN try is left and nothing is tried automatically: unlock it by hand",
-            (_, None) => "unlock it with its PIN",
+            (_, None) => advice.as_deref().unwrap_or("unlock it with its PIN"),
             (_, Some(pin)) => {
                 // The outcome is in the status.
-                let _ = self.log_in(pin);
+                let _ = self.log_in(pin, Attempt::Automatic);
                 return;
             }
         };
@@ -151,11 +156,17 @@ impl Anchor {
     }
 
     /// One C_Login with this PIN. What comes of it is remembered, and stands in the status.
-    pub(super) fn log_in(&mut self, pin: Pin) -> Result<(), TokenError> {
+    pub(super) fn log_in(&mut self, pin: Pin, attempt: Attempt) -> Result<(), TokenError> {
         let token = self.shared.name.clone();
         let Some(attached) = &self.attached else {
             return Err(TokenError::Absent { token });
         };
+        let begun = lock(&self.shared.guard).begin(&pin, attempt);
+        if let Err(error) = begun {
+            let detail = error.to_string();
+            self.set_state(TokenState::Locked, detail.clone());
+            return Err(TokenError::PinMemory { token, detail });
+        }
         let result = {
             let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
             let raw = &attached.module.raw;
@@ -187,9 +198,11 @@ impl Anchor {
                 "the PIN was refused and will not be tried again: unlock it with the right one".to_owned(),
             )
         } else if failure.ckr.0 == CKR_PIN_LOCKED {
+            lock(&self.shared.guard).unclear();
             self.shared.update(|status| status.pin = PinStatus::Locked);
             (TokenError::PinLocked { token }, "the token's PIN is locked".to_owned())
         } else if failure.ckr.remedy() == Remedy::Absent {
+            lock(&self.shared.guard).unclear();
             self.lose_quietly(failure);
             return Err(TokenError::Absent { token });
         } else {

@@ -156,6 +156,15 @@ fn tokens() -> Vec<(TokenError, Code, &'static str, bool)> {
             false,
         ),
         (
+            TokenError::PinMemory {
+                token: token(),
+                detail: "/state/pins: No space left on device".to_owned(),
+            },
+            Unavailable,
+            "PIN_MEMORY_UNAVAILABLE",
+            false,
+        ),
+        (
             TokenError::PinLocked { token: token() },
             FailedPrecondition,
             "PIN_LOCKED",
