@@ -12,6 +12,7 @@
 mod process;
 mod serving;
 mod setup;
+mod world;
 
 use std::{
     ffi::OsStr,
@@ -24,10 +25,10 @@ use anyhow::{Context as _, Result};
 use process::Process;
 use serde_json::Value;
 pub(crate) use serving::wait_for_tokens;
-use setup::World;
 pub(crate) use setup::make_token;
 pub use setup::{Elsewhere, PIN, Pin, Setup, WRONG_PIN};
 use tonic::transport::Channel;
+use world::World;
 
 use crate::{
     command::{Finished, run},
@@ -79,7 +80,7 @@ impl Daemon {
     /// The SoftHSM that its tokens are in.
     #[must_use]
     pub fn softhsm(&self) -> &SoftHsm {
-        &self.world.softhsm
+        &self.world.first.softhsm
     }
 
     /// The token that the configuration calls `name`.
@@ -87,12 +88,14 @@ impl Daemon {
         self.world.token(name)
     }
 
-    /// What has reached the module and what is to go wrong in it, if [`Setup::faulty`] was asked for.
+    /// What has reached the first module and what is to go wrong in it, if [`Setup::faulty`] was asked for.
     pub fn faults(&self) -> Result<&Faults> {
-        self.world
-            .faults
-            .as_ref()
-            .context("the fault module is not in front of this daemon's")
+        self.world.first.faults()
+    }
+
+    /// The same of a module by its name.
+    pub fn faults_of(&self, module: &str) -> Result<&Faults> {
+        self.world.module(module)?.faults()
     }
 
     /// The directory of everything: configuration, socket, audit trail, log. Tests may keep their own files in it.
@@ -152,6 +155,16 @@ impl Daemon {
     /// Resident memory of the process in bytes (VmRSS).
     pub fn memory(&self) -> Result<u64> {
         self.process.status_bytes("VmRSS")
+    }
+
+    /// The processes that it has started and that are alive or not yet waited for, in the order of their ids.
+    pub fn children(&self) -> Result<Vec<u32>> {
+        self.process.children()
+    }
+
+    /// How many descriptors the process has open.
+    pub fn descriptors(&self) -> Result<usize> {
+        self.process.descriptors()
     }
 
     /// Sends SIGHUP and waits until the daemon says that it is ready again.

@@ -93,6 +93,27 @@ impl Process {
         Ok(kilobytes.parse::<u64>()? * 1024)
     }
 
+    /// The ids of its child processes, whichever of its threads started them.
+    pub(super) fn children(&self) -> Result<Vec<u32>> {
+        let mut children = Vec::new();
+        for thread in fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+            // A thread may end while it is looked at.
+            let Ok(listed) = fs::read_to_string(thread?.path().join("children")) else {
+                continue;
+            };
+            for id in listed.split_whitespace() {
+                children.push(id.parse()?);
+            }
+        }
+        children.sort_unstable();
+        Ok(children)
+    }
+
+    /// How many descriptors it has open.
+    pub(super) fn descriptors(&self) -> Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.pid()))?.count())
+    }
+
     /// Waits for a datagram with this line; an error if the process ends first or the deadline passes.
     fn wait_for(&mut self, line: &str) -> Result<()> {
         let deadline = Instant::now() + DEADLINE;

@@ -1,4 +1,4 @@
-//! What a daemon is to find: tokens with people's keys on them, and its configuration.
+//! What a daemon is to find: modules, tokens with people's keys on them, and its configuration.
 
 use std::{
     collections::BTreeMap,
@@ -9,12 +9,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use fault_module::{FILE_VARIABLE, MODULE_VARIABLE};
 
-use super::Daemon;
+use super::{
+    Daemon,
+    world::{MadeToken, Module, World},
+};
 use crate::{
     people::{Person, intermediate_certificate, root_certificate},
-    softhsm::{SoftHsm, Token, built_library, fault::Faults},
+    softhsm::{SoftHsm, Token},
 };
 
 /// The user PIN of every token.
@@ -38,6 +40,7 @@ pub enum Pin {
 #[derive(Debug, Default)]
 pub struct Setup {
     tokens: Vec<TokenPlan>,
+    further_modules: Vec<String>,
     grants: Vec<String>,
     settings: BTreeMap<String, Vec<String>>,
     softhsm_lines: String,
@@ -62,7 +65,11 @@ struct TokenPlan {
     name: String,
     people: Vec<Person>,
     pin: Pin,
+    module: String,
 }
+
+/// The module that tokens are on if nothing else is said.
+const FIRST_MODULE: &str = "softhsm";
 
 impl Setup {
     /// No token yet.
@@ -84,7 +91,19 @@ impl Setup {
             name: name.to_owned(),
             people: people.to_vec(),
             pin,
+            module: self
+                .further_modules
+                .last()
+                .map_or(FIRST_MODULE, String::as_str)
+                .to_owned(),
         });
+        self
+    }
+
+    /// A further module, with a SoftHSM of its own: the tokens that follow are on it.
+    #[must_use]
+    pub fn module(mut self, name: &str) -> Self {
+        self.further_modules.push(name.to_owned());
         self
     }
 
@@ -122,7 +141,7 @@ impl Setup {
         self
     }
 
-    /// Puts the fault module in front of SoftHSM: see [`Daemon::faults`].
+    /// Puts the fault module in front of every SoftHSM, each with its own control file: see [`Daemon::faults`].
     #[must_use]
     pub fn faulty(mut self) -> Self {
         self.faulty = true;
@@ -142,28 +161,34 @@ impl Setup {
     }
 
     fn build(self) -> Result<World> {
-        let softhsm = SoftHsm::with_configuration(&self.softhsm_lines)?;
-        let mut tokens = Vec::new();
+        let module = |name: &str| {
+            let softhsm = SoftHsm::with_configuration(&self.softhsm_lines)?;
+            Module::new(name, softhsm, self.faulty)
+        };
+        let mut world = World {
+            first: module(FIRST_MODULE)?,
+            further: self
+                .further_modules
+                .iter()
+                .map(|name| module(name))
+                .collect::<Result<_>>()?,
+            tokens: Vec::new(),
+        };
         for plan in &self.tokens {
             let token = match self.elsewhere {
-                None => make_token(&softhsm, &plan.name, &plan.people)?,
+                None => make_token(&world.module(&plan.module)?.softhsm, &plan.name, &plan.people)?,
                 Some(_) => Token {
                     label: plan.name.clone(),
                     serial: String::new(),
                     pin: PIN.to_owned(),
                 },
             };
-            tokens.push((plan.name.clone(), plan.pin, token));
+            world.tokens.push(MadeToken {
+                name: plan.name.clone(),
+                pin: plan.pin,
+                token,
+            });
         }
-        let faults = self
-            .faulty
-            .then(|| Faults::create(&softhsm.directory().join("faults")))
-            .transpose()?;
-        let world = World {
-            softhsm,
-            tokens,
-            faults,
-        };
         let certificates = world.directory().join("certificates");
         fs::create_dir(&certificates)?;
         for file in [root_certificate(), intermediate_certificate()] {
@@ -183,7 +208,9 @@ impl Setup {
         for (table, lines) in &settings {
             writeln!(toml, "[{table}]\n{}\n", lines.join("\n"))?;
         }
-        writeln!(toml, "{}", module(world, self.elsewhere.as_ref())?)?;
+        for module in world.modules() {
+            writeln!(toml, "{}", module.configuration(self.elsewhere.as_ref())?)?;
+        }
         for plan in &self.tokens {
             let selector = match &self.elsewhere {
                 None => format!("serial = \"{}\"", world.token(&plan.name)?.serial),
@@ -191,10 +218,10 @@ impl Setup {
             };
             writeln!(
                 toml,
-                "\n[[token]]\nname = \"{}\"\nmodule = \"softhsm\"\n{selector}",
-                plan.name
+                "\n[[token]]\nname = \"{}\"\nmodule = \"{}\"\n{selector}",
+                plan.name, plan.module
             )?;
-            if let Some(file) = world.pin_file(plan)? {
+            if let Some(file) = pin_file(world, plan)? {
                 writeln!(toml, "pin = {{ file = \"{}\" }}", file.display())?;
             }
         }
@@ -212,87 +239,6 @@ impl Setup {
     }
 }
 
-/// The tokens and files of one daemon; gone when dropped.
-#[derive(Debug)]
-pub(super) struct World {
-    pub(super) softhsm: SoftHsm,
-    tokens: Vec<(String, Pin, Token)>,
-    pub(super) faults: Option<Faults>,
-}
-
-impl World {
-    pub(super) fn directory(&self) -> &Path {
-        self.softhsm.directory()
-    }
-
-    pub(super) fn socket(&self) -> PathBuf {
-        self.directory().join("chanceryd.sock")
-    }
-
-    pub(super) fn configuration_file(&self) -> PathBuf {
-        self.directory().join("chanceryd.toml")
-    }
-
-    pub(super) fn spool_directory(&self) -> PathBuf {
-        self.directory().join("spool")
-    }
-
-    pub(super) fn audit_file(&self) -> PathBuf {
-        self.directory().join("audit.jsonl")
-    }
-
-    pub(super) fn token(&self, name: &str) -> Result<&Token> {
-        self.tokens
-            .iter()
-            .find_map(|(each, _, token)| (each == name).then_some(token))
-            .with_context(|| format!("no token {name} in this world"))
-    }
-
-    pub(super) fn unlocked_tokens(&self) -> Vec<&str> {
-        let unlocked = self.tokens.iter().filter(|(_, pin, _)| *pin == Pin::Right);
-        unlocked.map(|(name, _, _)| name.as_str()).collect()
-    }
-
-    fn pin_file(&self, plan: &TokenPlan) -> Result<Option<PathBuf>> {
-        let pin = match plan.pin {
-            Pin::Right => PIN,
-            Pin::Wrong => WRONG_PIN,
-            Pin::None => return Ok(None),
-        };
-        let file = self.directory().join(format!("{}.pin", plan.name));
-        fs::write(&file, pin)?;
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
-        Ok(Some(file))
-    }
-}
-
-/// The `[[module]]`, which is called softhsm: SoftHSM or what is in its place, or the fault module in front of it.
-fn module(world: &World, elsewhere: Option<&Elsewhere>) -> Result<String> {
-    let softhsm = &world.softhsm;
-    let (real, mut environment) = match elsewhere {
-        None => {
-            let configuration = softhsm.conf_path().display().to_string();
-            (softhsm.module_path(), vec![("SOFTHSM2_CONF".to_owned(), configuration)])
-        }
-        Some(elsewhere) => (elsewhere.module.as_path(), elsewhere.environment.clone()),
-    };
-    let mut path = real.to_owned();
-    if let Some(faults) = &world.faults {
-        path = built_library("fault_module")?;
-        environment.push((MODULE_VARIABLE.to_owned(), real.display().to_string()));
-        environment.push((FILE_VARIABLE.to_owned(), faults.path().display().to_string()));
-    }
-    let environment: Vec<String> = environment
-        .iter()
-        .map(|(name, value)| format!("{name} = \"{value}\""))
-        .collect();
-    Ok(format!(
-        "[[module]]\nname = \"softhsm\"\npath = \"{}\"\nenvironment = {{ {} }}",
-        path.display(),
-        environment.join(", ")
-    ))
-}
-
 /// What the harness writes into the tables of the configuration.
 fn defaults(directory: &Path, log_level: &str) -> [(&'static str, String); 6] {
     let directory = directory.display();
@@ -304,6 +250,18 @@ fn defaults(directory: &Path, log_level: &str) -> [(&'static str, String); 6] {
         ("mail", format!("spool_directory = \"{directory}/spool\"")),
         ("certificates", format!("directory = \"{directory}/certificates\"")),
     ]
+}
+
+fn pin_file(world: &World, plan: &TokenPlan) -> Result<Option<PathBuf>> {
+    let pin = match plan.pin {
+        Pin::Right => PIN,
+        Pin::Wrong => WRONG_PIN,
+        Pin::None => return Ok(None),
+    };
+    let file = world.directory().join(format!("{}.pin", plan.name));
+    fs::write(&file, pin)?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600))?;
+    Ok(Some(file))
 }
 
 /// A token with the keys and certificates of these people.
