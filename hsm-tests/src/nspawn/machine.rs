@@ -26,6 +26,8 @@ const TICK: Duration = Duration::from_millis(20);
 const JOIN: &str = r#"echo 0 >"$0" && exec "$@""#;
 /// Hides where `systemd-nspawn` leaves its notes, so that it leaves them nowhere, then becomes the command.
 const HIDE: &str = r#"mkdir -p /run/systemd && mount -t tmpfs "$0" /run/systemd && exec "$@""#;
+/// What a service may confine itself with, and `systemd-nspawn` of Debian 12 does not know yet.
+const LANDLOCK: &str = "landlock_create_ruleset landlock_add_rule landlock_restrict_self";
 
 /// A Debian with a running systemd, ended when dropped.
 #[derive(Debug)]
@@ -189,6 +191,7 @@ fn container(tree: &Path, cgroup: &Cgroup, notify: &Path, console: File) -> Resu
         .args(["systemd-nspawn", "--quiet", "--boot", "--volatile=overlay"])
         .args(["--register=no", "--keep-unit", "--private-network", "--link-journal=no"])
         .args(["--notify-ready=yes", "--console=pipe"])
+        .arg(format!("--system-call-filter={LANDLOCK}"))
         .arg(format!("--machine={}", cgroup.name()?))
         .arg("--directory")
         .arg(tree)
