@@ -99,6 +99,26 @@ fn a_return_value_is_answered_to_the_calls_it_is_meant_for_and_all_are_counted()
 }
 
 #[test]
+fn open_sessions_are_counted_without_those_that_were_said_to_be_gone() {
+    let test = "open_sessions_are_counted_without_those_that_were_said_to_be_gone";
+    with_module(test, |module, faults, softhsm| {
+        let slot = slot(module, &softhsm.token("frail")?);
+        let sessions = [(); 3].map(|()| module.open_ro_session(slot).unwrap());
+        assert_eq!(faults.sessions()?, 3);
+        faults.put("C_GetSessionInfo", Fault::answer(CKR_SESSION_CLOSED).once())?;
+        assert_eq!(code(sessions[0].get_session_info()).err(), Some(RvError::SessionClosed));
+        assert_eq!(
+            code(sessions[0].get_session_info()).err(),
+            Some(RvError::SessionHandleInvalid)
+        );
+        assert_eq!(faults.sessions()?, 2);
+        drop(sessions);
+        assert_eq!(faults.sessions()?, 0);
+        Ok(())
+    });
+}
+
+#[test]
 fn a_call_is_delayed_or_hangs_until_it_may_go_on() {
     with_module(
         "a_call_is_delayed_or_hangs_until_it_may_go_on",

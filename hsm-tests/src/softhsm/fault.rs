@@ -186,6 +186,11 @@ impl Faults {
         self.read(self::function(function)? + layout::HITS)
     }
 
+    /// Sessions that are open in the process that opened or closed one last.
+    pub fn sessions(&self) -> Result<u64> {
+        self.read(layout::SESSIONS)
+    }
+
     /// Lets the calls of a function go on that hang now.
     pub fn go_on(&self, function: &str) -> Result<()> {
         let word = self::function(function)? + layout::RELEASES;

@@ -10,6 +10,8 @@ pub const WORD_LEN: u64 = 8;
 
 /// Raised by the test after every removal or insertion.
 pub const EPOCH: usize = 0;
+/// Sessions that are open in the process that opened or closed one last.
+pub const SESSIONS: usize = 1;
 const MODULE_WORDS: usize = 8;
 
 /// In the words of a function: its calls so far.

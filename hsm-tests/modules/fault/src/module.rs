@@ -66,27 +66,31 @@ impl Module {
         }
         // SAFETY: after CKR_OK the pointer leads to the module's static list.
         let real = *unsafe { list.as_ref() }?;
+        let control = Control::from_environment()?;
         let mut list = real;
         calls::replace(&mut list);
         Some(Self {
             _library: library,
             real,
             list,
-            control: Control::from_environment()?,
-            tokens: Tokens::default(),
+            tokens: Tokens::new(&control),
+            control,
         })
     }
 
     /// Passes a call on, or has happen to it what the control file says.
     pub(crate) fn pass(&self, function: usize, subject: Subject, real: impl FnOnce() -> CK_RV) -> CK_RV {
         let due = faults::count(&self.control, function);
-        if let Some(due) = due.filter(|due| !due.after)
-            && let Some(rv) = due.happen(&self.control)
-        {
-            return rv;
-        }
-        let rv = self.tokens.unless_gone(self, subject, real);
-        let after = due.filter(|due| due.after);
-        after.and_then(|due| due.happen(&self.control)).unwrap_or(rv)
+        let happened = |after| due.filter(|due| due.after == after)?.happen(&self.control);
+        let rv = match happened(false) {
+            Some(rv) => rv,
+            None => {
+                let rv = self.tokens.unless_gone(self, subject, real);
+                let Some(instead) = happened(true) else { return rv };
+                instead
+            }
+        };
+        self.tokens.believe(self, subject, rv);
+        rv
     }
 }

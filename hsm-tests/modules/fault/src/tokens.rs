@@ -16,7 +16,7 @@ use cryptoki_sys::*;
 
 use crate::{
     control::Control,
-    layout::{self, EPOCH, PIN_LIMIT, PIN_TRIES, PIN_WRONG, PIN_WRONG_IN_A_ROW, PRESENCE, SERIAL, TOKENS},
+    layout::{self, EPOCH, PIN_LIMIT, PIN_TRIES, PIN_WRONG, PIN_WRONG_IN_A_ROW, PRESENCE, SERIAL, SESSIONS, TOKENS},
     module::{Module, Subject},
 };
 
@@ -36,6 +36,11 @@ struct Session {
 }
 
 impl Tokens {
+    pub(crate) fn new(control: &Control) -> Self {
+        control.word(SESSIONS).store(0, Ordering::Release);
+        Self::default()
+    }
+
     /// Makes a call, unless its token has been pulled.
     pub(crate) fn unless_gone(&self, module: &Module, subject: Subject, real: impl FnOnce() -> CK_RV) -> CK_RV {
         self.catch_up(module);
@@ -66,13 +71,33 @@ impl Tokens {
                         // SAFETY: it takes a number; no other call is under way, as `presence` is held for writing.
                         unsafe { close(slot) };
                     }
-                    for session in self.sessions().values_mut().filter(|session| session.slot == slot) {
-                        session.pulled = true;
-                    }
+                    self.change_sessions(module, |sessions| {
+                        for session in sessions.values_mut().filter(|session| session.slot == slot) {
+                            session.pulled = true;
+                        }
+                    });
                 }
             }
         }
         self.epoch.store(epoch, Ordering::Release);
+    }
+
+    /// Makes an answer true that says that the session is gone: nobody will close it.
+    pub(crate) fn believe(&self, module: &Module, subject: Subject, rv: CK_RV) {
+        let gone = [
+            CKR_SESSION_HANDLE_INVALID,
+            CKR_SESSION_CLOSED,
+            CKR_DEVICE_REMOVED,
+            CKR_TOKEN_NOT_PRESENT,
+            CKR_TOKEN_NOT_RECOGNIZED,
+            CKR_SLOT_ID_INVALID,
+        ];
+        if let (Subject::Session(session), true, Some(close)) =
+            (subject, gone.contains(&rv), module.real.C_CloseSession)
+        {
+            // SAFETY: it takes a number, and close_session() the real function.
+            unsafe { close_session(module, close, session) };
+        }
     }
 
     /// Whether the session's token was pulled; said once.
@@ -87,6 +112,14 @@ impl Tokens {
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<CK_SESSION_HANDLE, Session>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The number of sessions is in the control file afterwards.
+    fn change_sessions(&self, module: &Module, change: impl FnOnce(&mut HashMap<CK_SESSION_HANDLE, Session>)) {
+        let mut sessions = self.sessions();
+        change(&mut sessions);
+        let open = sessions.values().filter(|session| !session.pulled).count();
+        module.control.word(SESSIONS).store(open as u64, Ordering::Release);
     }
 }
 
@@ -154,7 +187,7 @@ pub(crate) unsafe fn finalize(
     real: unsafe extern "C" fn(*mut c_void) -> CK_RV,
     reserved: *mut c_void,
 ) -> CK_RV {
-    module.tokens.sessions().clear();
+    module.tokens.change_sessions(module, HashMap::clear);
     // SAFETY: the caller's own argument.
     unsafe { real(reserved) }
 }
@@ -257,10 +290,9 @@ pub(crate) unsafe fn open_session(
     if rv == CKR_OK {
         // SAFETY: after CKR_OK the real module has written there.
         let session = unsafe { *session };
-        module
-            .tokens
-            .sessions()
-            .insert(session, Session { slot, pulled: false });
+        module.tokens.change_sessions(module, |sessions| {
+            sessions.insert(session, Session { slot, pulled: false });
+        });
     }
     rv
 }
@@ -271,7 +303,9 @@ pub(crate) unsafe fn close_session(
     real: unsafe extern "C" fn(CK_SESSION_HANDLE) -> CK_RV,
     session: CK_SESSION_HANDLE,
 ) -> CK_RV {
-    module.tokens.sessions().remove(&session);
+    module.tokens.change_sessions(module, |sessions| {
+        sessions.remove(&session);
+    });
     // SAFETY: it takes a number.
     unsafe { real(session) }
 }
@@ -282,7 +316,9 @@ pub(crate) unsafe fn close_all_sessions(
     real: unsafe extern "C" fn(CK_SLOT_ID) -> CK_RV,
     slot: CK_SLOT_ID,
 ) -> CK_RV {
-    module.tokens.sessions().retain(|_, session| session.slot != slot);
+    module
+        .tokens
+        .change_sessions(module, |sessions| sessions.retain(|_, session| session.slot != slot));
     // SAFETY: it takes a number.
     unsafe { real(slot) }
 }
