@@ -10,13 +10,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use fault_module::{FILE_VARIABLE, MODULE_VARIABLE};
 
 use super::{Journal, Machine};
 use crate::{
     command::{Finished, run},
     daemon::{PIN, WRONG_PIN, make_token, wait_for_tokens},
     people::{Person, intermediate_certificate, root_certificate},
-    softhsm::{SoftHsm, beside_executable},
+    softhsm::{SoftHsm, Token, beside_executable, built_library, fault::Faults},
 };
 
 /// The service.
@@ -25,6 +26,8 @@ pub const SERVICE: &str = "chanceryd.service";
 const SOCKET: &str = "/run/chancery/chanceryd.sock";
 /// The one token of the shipped configuration, and what it calls the PIN.
 const TOKEN: &str = "alice";
+/// The module, where the shipped configuration and Debian have it.
+const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const TOKENS: &str = "/var/lib/chancery/tokens";
 /// Who is on the machine. The shipped configuration grants Alice her own mail; Bob may connect, and nothing else.
 const PEOPLE: &str = "g chancery-admin -\nu alice - \"Alice\" /\nu bob - \"Bob\" /\n\
@@ -34,6 +37,7 @@ const PEOPLE: &str = "g chancery-admin -\nu alice - \"Alice\" /\nu bob - \"Bob\"
 #[derive(Debug)]
 pub struct Installed {
     machine: Machine,
+    token: Token,
 }
 
 impl Installed {
@@ -41,7 +45,7 @@ impl Installed {
     pub fn on(machine: Machine, people: &[Person]) -> Result<Self> {
         install(&machine.root())?;
         let softhsm = SoftHsm::new()?;
-        make_token(&softhsm, TOKEN, people)?;
+        let token = make_token(&softhsm, TOKEN, people)?;
         copy_tree(&softhsm.token_directory(), &machine.path(TOKENS))?;
         let configuration = format!("directories.tokendir = {TOKENS}\nobjectstore.backend = file\nlog.level = ERROR\n");
         machine.write("/etc/chancery/softhsm2.conf", 0o644, configuration)?;
@@ -50,7 +54,7 @@ impl Installed {
             machine.write(&format!("/etc/chancery/certificates/{name}"), 0o644, fs::read(&file)?)?;
         }
         machine.write("/etc/sysusers.d/people.conf", 0o644, PEOPLE)?;
-        let site = Self { machine };
+        let site = Self { machine, token };
         // As `scripts/install.sh` says at its end.
         site.succeed(["systemd-sysusers"])?;
         site.succeed(["chown", "-R", "chancery:chancery", "/var/lib/chancery"])?;
@@ -88,6 +92,32 @@ impl Installed {
         Ok(self)
     }
 
+    /// Puts the fault module in front of SoftHSM; what is returned tells it what to do. Before the first start.
+    pub fn behind_the_fault_module(&self) -> Result<Faults> {
+        let module = "/usr/local/lib/libfault_module.so";
+        self.machine
+            .write(module, 0o755, fs::read(built_library("fault_module")?)?)?;
+        let directory = "/var/lib/chancery/faults";
+        self.succeed(["install", "-d", "-o", "chancery", "-g", "chancery", directory])?;
+        let control = format!("{directory}/control");
+        let faults = Faults::create(&self.machine.path(&control))?;
+        self.succeed(["chown", "chancery:chancery", &control])?;
+
+        let shipped = fs::read_to_string(self.configuration_file())?;
+        let changed = shipped
+            .replace(&format!("path = \"{MODULE}\""), &format!("path = \"{module}\""))
+            .replace(
+                "environment = { ",
+                &format!("environment = {{ {FILE_VARIABLE} = \"{control}\", {MODULE_VARIABLE} = \"{MODULE}\", "),
+            );
+        ensure!(
+            changed.contains(module) && changed.contains(FILE_VARIABLE),
+            "the configuration names no module"
+        );
+        fs::write(self.configuration_file(), changed)?;
+        Ok(faults)
+    }
+
     /// A drop-in for the service, as `systemctl edit` writes it.
     pub fn drop_in(&self, name: &str, text: &str) -> Result<()> {
         let file = format!("/etc/systemd/system/{SERVICE}.d/{name}.conf");
@@ -104,6 +134,12 @@ impl Installed {
     /// Waits until the token can be used. Knocking at the socket starts a service that is down.
     pub fn wait_for_token(&self) -> Result<()> {
         wait_for_tokens(&self.socket(), &[TOKEN])
+    }
+
+    /// The token.
+    #[must_use]
+    pub fn token(&self) -> &Token {
+        &self.token
     }
 
     /// The machine.
