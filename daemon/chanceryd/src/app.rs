@@ -26,6 +26,7 @@ use crate::credentials::{self, CredentialError};
 use crate::directory::Directory;
 use crate::listen::{Activated, ListenError, Listeners, Pulse};
 use crate::logging::LevelHandle;
+use crate::metrics::{Endpoint, Metrics, Requests, Sources};
 use crate::ops::{Context, Settings};
 use crate::policy::Live;
 use crate::reload::{Reload, read_certificates};
@@ -105,14 +106,31 @@ pub async fn serve(
     prepare_spool(&config.mail);
 
     let listeners = Listeners::bind(&config.listen, activated)?;
+    let endpoint = config.metrics.as_ref().map(Endpoint::bind).transpose()?;
+    let requests = Requests::new();
     let (addresses, tls) = (listeners.addresses(), listeners.tls());
     let (routes, reporter) = server::with_health_and_reflection(grpc::services(Arc::clone(&context)))?;
     let (incoming, pulse) = listeners.accept(&config.limits);
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async { drop(stopped.await) };
-    let mut serving = tokio::spawn(server::serve(routes, incoming, config.limits.clone(), stopped));
+    let mut serving = tokio::spawn(server::serve(
+        routes,
+        incoming,
+        config.limits.clone(),
+        requests.clone(),
+        stopped,
+    ));
 
     let mut tasks = health::follow(&reporter, audit.is_open(), &handles);
+    if let Some(endpoint) = endpoint {
+        tracing::info!(address = endpoint.address(), "serving the metrics");
+        let sources = Sources {
+            requests,
+            tokens: handles.clone(),
+            audit: audit.is_open(),
+        };
+        tasks.spawn(endpoint.serve(Metrics::new(sources)));
+    }
     tasks.spawn(keep_trail(audit.clone()));
     tasks.spawn(keep_alive(audit.clone(), pulse));
     tasks.spawn({

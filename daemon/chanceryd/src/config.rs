@@ -48,6 +48,8 @@ pub struct Config {
     pub limits: Limits,
     /// Defaults for messages.
     pub mail: Mail,
+    /// Where the metrics are served, if anywhere.
+    pub metrics: Option<MetricsListen>,
     /// The directory of certificates that are not on the tokens.
     pub certificates: Option<PathBuf>,
     /// PKCS#11 modules.
@@ -170,6 +172,15 @@ pub struct Mail {
     pub spool_directory: PathBuf,
     /// How much of it is held in memory first, in bytes.
     pub hold_in_memory: usize,
+}
+
+/// Where the metrics are served. Nobody from another machine can connect there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MetricsListen {
+    /// A Unix socket.
+    Unix(UnixSocket),
+    /// An address of the loopback, and a port.
+    Loopback(SocketAddr),
 }
 
 /// A PKCS#11 module.
@@ -309,6 +320,7 @@ impl Config {
             ("log.format", self.log.format != new.log.format),
             ("limits", self.limits != new.limits),
             ("mail", self.mail != new.mail),
+            ("metrics", self.metrics != new.metrics),
             ("module", self.modules != new.modules),
             ("token", tokens(self) != tokens(new)),
         ];

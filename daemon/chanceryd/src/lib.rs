@@ -6,7 +6,7 @@
 //!   listen ──► caller ──► grpc ──► ops ──┬─► policy   (pure: may this caller do that?)
 //!                                        ├─► audit    (intent before, outcome after)
 //!                                        └─► tokens
-//!   app wires; config, credentials, hardening, logging, notify and reload serve it
+//!   app wires; config, credentials, hardening, logging, metrics, notify and reload serve it
 //! ```
 //!
 //! Nothing in here blocks the runtime for longer than one write to the audit file; what a token does happens behind
@@ -27,6 +27,7 @@ pub mod hardening;
 pub mod health;
 pub mod listen;
 pub mod logging;
+pub mod metrics;
 pub mod notify;
 pub mod ops;
 pub mod permissions;

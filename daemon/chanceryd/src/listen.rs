@@ -24,6 +24,7 @@ pub use activation::Activated;
 pub use connection::Connection;
 pub use tls::{LiveTls, TlsError};
 pub use unix::SocketFile;
+pub(crate) use unix::bind as bind_unix;
 
 use crate::config::{Limits, Listen};
 use crate::permissions::PermissionError;

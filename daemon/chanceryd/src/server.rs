@@ -9,6 +9,7 @@ use tonic_reflection::server as reflection;
 
 use crate::config::Limits;
 use crate::listen::Incoming;
+use crate::metrics::{CountLayer, Requests};
 use crate::request_id::RequestIdLayer;
 
 /// What one request may have on its way to the daemon unread. Large enough that a long message never waits for a window
@@ -21,7 +22,7 @@ const MAX_FRAME: u32 = 256 << 10;
 /// Requests that a client may cancel before the daemon has looked at them (CVE-2023-44487).
 const PENDING_RESETS: usize = 64;
 
-/// Serves until `stop` is done, and then until the last request has been answered.
+/// Serves until `stop` is done, and then until the last request has been answered. What is asked is counted in `requests`.
 ///
 /// # Errors
 /// When the connections cannot be served any more.
@@ -29,6 +30,7 @@ pub async fn serve(
     routes: Routes,
     incoming: Incoming,
     limits: Limits,
+    requests: Requests,
     stop: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     Server::builder()
@@ -40,6 +42,7 @@ pub async fn serve(
         .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS))
         .http2_keepalive_interval(Some(limits.keepalive_interval))
         .http2_keepalive_timeout(Some(limits.keepalive_timeout))
+        .layer(CountLayer(requests))
         .layer(RequestIdLayer)
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop)

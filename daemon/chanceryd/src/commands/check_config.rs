@@ -1,10 +1,11 @@
 //! `chanceryd check-config`: everything that can be found wrong without opening a token or a socket.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
 use super::{EX_CONFIG, fail, say, with_causes};
-use crate::config::{Config, PinSource};
+use crate::config::{Config, MetricsListen, PinSource};
 use crate::{certificates, credentials, permissions};
 
 /// Checks the file, and the files and directories that it names as far as they can be seen from here.
@@ -28,11 +29,18 @@ pub fn check_config(file: &Path) -> ExitCode {
     {
         problems.push(with_causes(&error));
     }
-    if let Some(parent) = config.listen.unix.as_ref().and_then(|socket| socket.path.parent())
-        && parent.exists()
-        && let Err(error) = permissions::trusted_directory(parent)
-    {
-        problems.push(format!("socket directory: {error}"));
+    let metrics = match &config.metrics {
+        Some(MetricsListen::Unix(socket)) => Some(socket),
+        Some(MetricsListen::Loopback(_)) | None => None,
+    };
+    let sockets = config.listen.unix.iter().chain(metrics);
+    let directories: BTreeSet<_> = sockets.filter_map(|socket| socket.path.parent()).collect();
+    for directory in directories {
+        if directory.exists()
+            && let Err(error) = permissions::trusted_directory(directory)
+        {
+            problems.push(format!("socket directory: {error}"));
+        }
     }
     for module in &config.modules {
         if !module.path.exists() {

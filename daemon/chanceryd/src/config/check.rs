@@ -1,6 +1,7 @@
 //! From raw to checked. Goes on after a problem, so that one run of `check-config` tells them all. What it says of modules
 //! and tokens is in `check/tokens.rs`.
 
+mod metrics;
 mod tokens;
 
 use std::fmt::Display;
@@ -36,6 +37,7 @@ pub(super) fn check(raw: Raw) -> Result<Config, Vec<Unplaced>> {
         ),
         log: found.log(&raw.log),
         limits: found.limits(&raw.limits),
+        metrics: found.metrics(raw.metrics),
         mail: found.mail(raw.mail),
         certificates: raw
             .certificates
@@ -64,30 +66,15 @@ impl Found {
 
     fn listen(&mut self, raw: RawListen) -> Listen {
         let unix = raw.unix.unwrap_or_else(|| "/run/chancery/chanceryd.sock".to_owned());
-        let mode = raw.unix_mode.unwrap_or_else(|| "0660".to_owned());
-        let mode = match u32::from_str_radix(&mode, 8) {
-            Ok(mode) if mode <= 0o777 => mode,
-            _ => {
-                self.problem(
-                    "listen.unix_mode",
-                    format!("{mode:?} is no mode; write it in octal, such as \"0660\""),
-                );
-                0
-            }
-        };
+        let mode = self.mode("listen.unix_mode", raw.unix_mode.as_deref());
         let unix = match unix.as_str() {
             "none" => None,
             _ => Some(UnixSocket {
-                path: self.path("listen.unix", unix),
+                path: self.socket_path("listen.unix", unix),
                 mode,
                 group: raw.unix_group,
             }),
         };
-        if let Some(UnixSocket { path, .. }) = &unix
-            && path.as_os_str().len() > 107
-        {
-            self.problem("listen.unix", "a Unix socket's path has at most 107 bytes");
-        }
         if unix.is_none() && raw.tls.is_none() {
             self.problem(
                 "listen.unix",
@@ -228,6 +215,25 @@ impl Found {
             ),
             spool_directory: self.path("mail.spool_directory", spool),
             hold_in_memory: self.number("mail.hold_in_memory", raw.hold_in_memory, 4 << 20, 0..=1 << 30),
+        }
+    }
+
+    fn socket_path(&mut self, key: &str, path: String) -> PathBuf {
+        let path = self.path(key, path);
+        if path.as_os_str().len() > 107 {
+            self.problem(key, "a Unix socket's path has at most 107 bytes");
+        }
+        path
+    }
+
+    fn mode(&mut self, key: &str, mode: Option<&str>) -> u32 {
+        let mode = mode.unwrap_or("0660");
+        match u32::from_str_radix(mode, 8) {
+            Ok(mode) if mode <= 0o777 => mode,
+            _ => {
+                self.problem(key, format!("{mode:?} is no mode; write it in octal, such as \"0660\""));
+                0
+            }
         }
     }
 

@@ -15,6 +15,7 @@ pub(super) struct Raw {
     pub(super) log: RawLog,
     pub(super) limits: RawLimits,
     pub(super) mail: RawMail,
+    pub(super) metrics: RawMetrics,
     pub(super) certificates: RawCertificates,
     pub(super) module: Vec<RawModule>,
     pub(super) token: Vec<RawToken>,
@@ -95,6 +96,14 @@ pub(super) struct RawMail {
     pub(super) priority: Option<String>,
     pub(super) spool_directory: Option<String>,
     pub(super) hold_in_memory: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "a table", deny_unknown_fields, default)]
+pub(super) struct RawMetrics {
+    pub(super) listen: Option<String>,
+    pub(super) unix_mode: Option<String>,
+    pub(super) unix_group: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

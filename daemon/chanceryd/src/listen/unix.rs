@@ -31,7 +31,8 @@ impl Drop for SocketFile {
     }
 }
 
-pub(super) fn bind(socket: &UnixSocket) -> Result<(UnixListener, SocketFile), ListenError> {
+/// Listens on a Unix socket of this path, mode and group.
+pub(crate) fn bind(socket: &UnixSocket) -> Result<(UnixListener, SocketFile), ListenError> {
     let path = &socket.path;
     let fail = |action| {
         move |source| ListenError::Io {
