@@ -1,5 +1,5 @@
 //! A real systemd, the shipped units and the shipped configuration: started by its socket, announced, reloaded, killed by the
-//! watchdog and started again, stopped with work in flight.
+//! watchdog and started again. How it stops is in `systemd_stop.rs`.
 //!
 //! Where no container can be booted, nothing of this is tried, and the first test here says so in the run's summary. With
 //! `CI` in the environment, that is a failure.
@@ -11,16 +11,9 @@
     reason = "tests"
 )]
 
-use std::{
-    fs,
-    io::{Read as _, Write as _},
-    os::unix::fs::MetadataExt as _,
-    process::Stdio,
-    thread,
-};
+use std::{fs, os::unix::fs::MetadataExt as _, thread};
 
 use hsm_tests::{
-    command::run,
     messages::{ENTITY, letter},
     nspawn::{Installed, Machine, SERVICE},
     openssl,
@@ -138,44 +131,4 @@ fn the_watchdog_kills_a_daemon_that_stands_still_and_systemd_starts_it_again() {
     site.wait_for_token().unwrap();
     assert_ne!(site.main_pid().unwrap(), pid);
     assert_alice_signs(&site);
-}
-
-#[test]
-fn a_message_in_flight_is_signed_before_the_service_stops() {
-    let Some(site) = site() else { return };
-    let mut journal = site.journal().unwrap();
-    site.start().unwrap();
-    let letter = letter(Person::Alice);
-    let mut caller = site
-        .chancery_command("alice")
-        .arg("sign")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut stdin, mut stdout) = (caller.stdin.take().unwrap(), caller.stdout.take().unwrap());
-    let (first, rest) = letter.split_at(letter.len() - 10);
-    stdin.write_all(first).unwrap();
-    // The daemon is at work once something has come back.
-    let mut signed = vec![0];
-    stdout.read_exact(&mut signed).unwrap();
-
-    site.systemctl(["stop", "--no-block", SERVICE]).unwrap();
-    journal.wait_for("requests that run may finish").unwrap();
-    stdin.write_all(rest).unwrap();
-    drop(stdin);
-    stdout.read_to_end(&mut signed).unwrap();
-    assert!(caller.wait().unwrap().success());
-    assert_eq!(openssl::verify(&[], &signed).unwrap(), ENTITY);
-
-    journal.wait_for("Stopped chanceryd.service").unwrap();
-    assert_eq!(site.property(SERVICE, "Result").unwrap(), "success");
-    assert_eq!(site.property(SERVICE, "ExecMainStatus").unwrap(), "0");
-    let audit = fs::read_to_string(site.audit_file()).unwrap();
-    let last = audit.lines().last().unwrap();
-    assert!(last.contains("stopped"), "{last}");
-    let mut verify = site
-        .machine()
-        .command(["chanceryd", "verify-audit", "/var/log/chancery/audit.jsonl"]);
-    run(&mut verify, b"").unwrap().success().unwrap();
 }
