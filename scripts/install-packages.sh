@@ -35,6 +35,10 @@ demo() {
 tests() {
     demo
     want g++ on_path c++
+    want pcscd test -x /usr/sbin/pcscd
+    want vsmartcard-vpcd library pcsc/drivers/serial/libifdvpcd.so
+    want opensc-pkcs11 library opensc-pkcs11.so
+    want iproute2 on_path ip
     want gpg-agent on_path gpg-agent
     want gpgsm on_path gpgsm
     want libengine-pkcs11-openssl library 'engines-*/pkcs11.so'

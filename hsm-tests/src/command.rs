@@ -2,6 +2,7 @@
 
 use std::{
     io::Write as _,
+    path::PathBuf,
     process::{Command, Stdio},
     thread,
 };
@@ -55,6 +56,16 @@ pub fn run(command: &mut Command, input: &[u8]) -> Result<Finished> {
         stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         command: name,
     })
+}
+
+/// The file of a program that the package `package` brings; an error that names the package if it is not there.
+pub fn program(name: &str, package: &str) -> Result<PathBuf> {
+    let places = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&places)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|place| place.join(name))
+        .find(|file| file.exists())
+        .with_context(|| format!("there is no {name}: install {package}"))
 }
 
 fn exit_code(status: std::process::ExitStatus) -> i32 {

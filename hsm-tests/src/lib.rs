@@ -12,5 +12,7 @@ pub mod nspawn;
 pub mod nss;
 pub mod openssl;
 pub mod people;
+pub mod piv;
 pub mod python;
 pub mod softhsm;
+pub mod vpcd;

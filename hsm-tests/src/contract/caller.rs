@@ -160,7 +160,7 @@ impl Caller {
             if start.elapsed() > DEADLINE {
                 bail!("after {DEADLINE:?} it is not {state:?} but {token:?}");
             }
-            self.runtime.block_on(tokio::time::sleep(TICK));
+            self.runtime.block_on(async { tokio::time::sleep(TICK).await });
         }
     }
 }

@@ -67,7 +67,8 @@ fn check(row: &KeyRow, key: &Key) -> Result<()> {
 
 /// Mechanisms and sessions, asked of the module itself.
 pub fn the_module_says_of_itself_what_the_table_says<T: TokenUnderTest>(token: T) -> Result<()> {
-    let bench = Bench::start(token, Pin::None)?;
+    let mut bench = Bench::start(token, Pin::None)?;
+    bench.caller.wait_for(TokenState::Locked)?;
     let module = bench.token.module(&bench.daemon);
     let mut tool = Command::new(beside_executable("token-tool")?);
     tool.arg(&module.module).arg("describe").envs(module.environment);

@@ -195,3 +195,36 @@ pub const SOFTHSM: Row = Row {
     },
     removal: None,
 };
+
+/// A PIV card (SP 800-73-4) through stock OpenSC 0.23 and pcscd.
+///
+/// The signature key wants the PIN for each use, right before it. OpenSC does not say that tries are spent before one is left,
+/// and goes on saying so after a login that gave them all back. It sees that a card is gone only when it is asked about the
+/// slot (C_GetSlotInfo) or the card is used: C_GetTokenInfo and C_GetSessionInfo answer as before.
+pub const PIV: Row = Row {
+    name: "OpenSC with a PIV card",
+    keys: &[
+        signer(Person::Carol, &ECDSA),
+        KeyRow {
+            always_authenticate: true,
+            ..signer(Person::Alice, &RSA)
+        },
+        opener(Person::Alice, &SCHEMES),
+        opener(Person::Carol, &[]),
+    ],
+    mechanisms: &[
+        "CKM_RSA_PKCS",
+        "CKM_RSA_X_509",
+        "CKM_RSA_PKCS_PSS",
+        "CKM_RSA_PKCS_OAEP",
+        "CKM_ECDSA",
+        "CKM_ECDH1_DERIVE",
+    ],
+    max_sessions: None,
+    pin: PinRow {
+        wrong: "CKR_PIN_INCORRECT",
+        after_one_wrong: PinStatus::Unspecified,
+        tries: Some(3),
+    },
+    removal: Some(&["CKR_DEVICE_REMOVED", "CKR_TOKEN_NOT_PRESENT"]),
+};
