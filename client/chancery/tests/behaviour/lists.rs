@@ -34,6 +34,9 @@ fn script() -> Script {
         name: format!("tokens/{name}"),
         state: state.into(),
         last_error: "CKR_PIN_INCORRECT".to_owned(),
+        sessions: 2,
+        jobs_waiting: 7,
+        worker_restarts: 1,
         ..v1::Token::default()
     };
     Script {
@@ -102,8 +105,57 @@ async fn status_tells_the_health_of_the_daemon_and_of_its_tokens() {
     assert_eq!(state["health"], "serving");
     assert_eq!(state["tokens"][0]["health"], "serving");
     assert_eq!(state["tokens"][1]["health"], "not-serving");
+    assert_eq!(state["daemon_version"], "1.2.3");
+    assert_eq!(state["tokens"][0]["name"], "tokens/card");
+    assert_eq!(state["tokens"][0]["jobs_waiting"], 7);
     let text = fake.run(&["status"]).await.stdout;
+    assert!(text.starts_with("chanceryd 1.2.3 at unix:"), "{text}");
     assert!(text.contains(": serving\n"), "{text}");
+    assert!(
+        text.contains("\ncard   ready   -    0     2         7        1         CKR_PIN_INCORRECT  -\n"),
+        "{text}"
+    );
+}
+
+/// The second token is locked, then ready, then locked again.
+fn changing() -> Script {
+    let script = script();
+    let hsm = |state: v1::TokenState| v1::Token {
+        state: state.into(),
+        ..script.tokens[1].clone()
+    };
+    Script {
+        token_changes: vec![vec![hsm(v1::TokenState::Ready)], vec![hsm(v1::TokenState::Locked)]],
+        ..script
+    }
+}
+
+#[tokio::test]
+async fn a_watched_status_is_one_line_of_json_for_each_change_until_the_daemon_stops() {
+    let run = Fake::start(changing()).run(&["status", "--watch", "--json"]).await;
+    assert_eq!(run.status, 69, "{}", run.stderr);
+    assert_eq!(run.stderr, "chancery: chanceryd is stopping\n");
+    let lines = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
+    let lines: Vec<serde_json::Value> = lines.collect();
+    let states: Vec<_> = lines.iter().map(|line| &line["tokens"][1]["state"]).collect();
+    assert_eq!(states, ["locked", "ready", "locked"]);
+    // Every line has the whole status.
+    for line in lines {
+        assert_eq!(line["daemon_version"], "1.2.3");
+        assert_eq!(line["tokens"][0]["state"], "ready");
+    }
+}
+
+#[tokio::test]
+async fn a_watched_status_is_printed_again_where_there_is_no_terminal() {
+    let run = Fake::start(changing()).run(&["status", "--watch"]).await;
+    assert_eq!(run.status, 69, "{}", run.stderr);
+    let printed: Vec<&str> = run.stdout.split("\n\n").collect();
+    assert_eq!(printed.len(), 3, "{}", run.stdout);
+    assert!(!run.stdout.contains('\u{1b}'));
+    for (text, state) in printed.iter().zip(["locked", "ready", "locked"]) {
+        assert!(text.contains(&format!("\nhsm    {state} ")), "{text}");
+    }
 }
 
 #[tokio::test]

@@ -118,6 +118,31 @@ async fn work_that_takes_more_than_a_second_shows_progress_and_takes_it_away() {
 }
 
 #[tokio::test]
+async fn a_watched_status_has_a_screen_of_its_own_and_gives_it_back() {
+    let mut script = locked_token();
+    let mut changed = script.tokens.clone();
+    changed[0].detail = "somebody pulled it".to_owned();
+    script.token_changes.push(changed);
+    let fake = Fake::start(script);
+    let terminal = Terminal::open();
+    let mut child = command(&fake.address, &["status", "--watch"])
+        .stdout(terminal.stdio())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let shown = terminal.shows("\u{1b}[?1049l").await;
+    assert_eq!(child.wait().await.unwrap().code(), Some(69));
+    assert!(shown.starts_with("\u{1b}[?1049h\u{1b}[?25l\u{1b}[H"), "{shown:?}");
+    assert!(shown.ends_with("\u{1b}[?25h\u{1b}[?1049l"), "{shown:?}");
+    let screens: Vec<&str> = shown.split("\u{1b}[H").skip(1).collect();
+    assert_eq!(screens.len(), 2, "{shown:?}");
+    assert!(
+        !screens[0].contains("somebody") && screens[1].contains("somebody"),
+        "{shown:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_pin_is_asked_for_without_echo_and_the_echo_comes_back() {
     let fake = Fake::start(locked_token());
     let terminal = Terminal::open();

@@ -59,8 +59,8 @@ pub(crate) enum Command {
     Identities(ListArgs),
     /// List the tokens and the state they are in.
     Tokens(ListArgs),
-    /// Ask whether the daemon and its tokens are serving. Exit status 4 if the daemon is not.
-    Status(ListArgs),
+    /// Show whether the daemon and its tokens are serving. Exit status 4 if the daemon is not.
+    Status(StatusArgs),
     /// Log in to a token. The PIN is asked for on the terminal, without echo. One call is one try.
     Unlock(UnlockArgs),
     /// Log out of a token and make the daemon forget its PIN.
@@ -145,6 +145,16 @@ pub(crate) struct VerifyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Print JSON instead of a table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Keep it fresh until interrupted. Exit status 69 when the daemon stops.
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Print JSON instead of a table; with --watch, on one line for each change.
     #[arg(long)]
     pub(crate) json: bool,
 }

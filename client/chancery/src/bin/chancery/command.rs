@@ -16,6 +16,8 @@ mod verify;
 
 use chancery::{Client, ConnectOptions, TlsFiles};
 
+pub(crate) use status::Status;
+
 use crate::cli::{Cli, Command, DaemonArgs};
 use crate::error::CommandError;
 use crate::exit::Verdict;

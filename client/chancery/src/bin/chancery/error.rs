@@ -64,6 +64,9 @@ pub(crate) enum CommandError {
     /// A report cannot be written as JSON.
     #[error("cannot write JSON")]
     Json(#[source] serde_json::Error),
+    /// The daemon has ended a call that lasts as long as it does.
+    #[error("chanceryd is stopping")]
+    Stopping,
     /// A signal.
     #[error("interrupted")]
     Interrupted {

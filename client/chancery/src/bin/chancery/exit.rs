@@ -72,6 +72,7 @@ fn status(error: &CommandError) -> u8 {
             ErrorKind::Io => IO,
             _ => SOFTWARE,
         },
+        CommandError::Stopping => UNREACHABLE,
         CommandError::TlsOptions | CommandError::NoTerminal(_) | CommandError::Pin(_) => USAGE,
         CommandError::NoCertificate { refused: true, .. } => REFUSED,
         CommandError::NoCertificate { .. } => UNAVAILABLE,

@@ -19,6 +19,13 @@ pub(crate) fn print(value: &impl Serialize) -> Result<(), CommandError> {
     stdio::print(&render(value)?)
 }
 
+/// A value on one line.
+pub(crate) fn line(value: &impl Serialize) -> Result<String, CommandError> {
+    let mut text = serde_json::to_string(value).map_err(CommandError::Json)?;
+    text.push('\n');
+    Ok(text)
+}
+
 /// Writes a value into the file of `--report`, if one is given.
 pub(crate) fn write(value: &impl Serialize, path: Option<&Path>) -> Result<(), CommandError> {
     let Some(path) = path else {

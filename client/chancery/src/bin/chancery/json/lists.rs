@@ -4,6 +4,7 @@ use chancery::{Health, v1};
 use serde::Serialize;
 
 use super::filled;
+use crate::command::Status;
 use crate::text::{certificate_pem, hex, public_key_pem};
 use crate::words::Word;
 
@@ -126,11 +127,21 @@ struct TokenJson<'a> {
     sessions: u32,
     generation: u64,
     pin_status: Option<&'static str>,
+    jobs_waiting: u32,
+    worker_restarts: u64,
 }
 
 impl<'a> TokensJson<'a> {
     pub(crate) fn new(tokens: &'a [v1::Token]) -> Self {
-        let token = |token: &'a v1::Token| TokenJson {
+        Self {
+            tokens: tokens.iter().map(TokenJson::new).collect(),
+        }
+    }
+}
+
+impl<'a> TokenJson<'a> {
+    fn new(token: &'a v1::Token) -> Self {
+        Self {
             name: &token.name,
             state: token.state().word().unwrap_or("unknown"),
             detail: filled(&token.detail),
@@ -144,42 +155,45 @@ impl<'a> TokensJson<'a> {
             sessions: token.sessions,
             generation: token.generation,
             pin_status: token.pin_status().word(),
-        };
-        Self {
-            tokens: tokens.iter().map(token).collect(),
+            jobs_waiting: token.jobs_waiting,
+            worker_restarts: token.worker_restarts,
         }
     }
 }
 
 /// What `status --json` prints.
 #[derive(Serialize)]
-pub(crate) struct StatusJson {
-    address: String,
+pub(crate) struct StatusJson<'a> {
+    address: &'a str,
+    /// Null if the caller may not list tokens.
+    daemon_version: Option<&'a str>,
     health: &'static str,
     /// Null if the caller may not list tokens.
-    tokens: Option<Vec<TokenHealthJson>>,
+    tokens: Option<Vec<TokenStatusJson<'a>>>,
 }
 
 #[derive(Serialize)]
-struct TokenHealthJson {
-    name: String,
+struct TokenStatusJson<'a> {
     health: &'static str,
-    state: &'static str,
-    detail: Option<String>,
+    #[serde(flatten)]
+    token: TokenJson<'a>,
 }
 
-impl StatusJson {
-    pub(crate) fn new(address: String, health: Health, tokens: Option<&[(v1::Token, Health)]>) -> Self {
-        let token = |(token, health): &(v1::Token, Health)| TokenHealthJson {
-            name: token.name.clone(),
-            health: health_word(*health),
-            state: token.state().word().unwrap_or("unknown"),
-            detail: filled(&token.detail).map(str::to_owned),
+impl<'a> StatusJson<'a> {
+    pub(crate) fn new(status: &'a Status) -> Self {
+        let token = |token: &'a v1::Token| TokenStatusJson {
+            // The daemon's health service says the same of a token: it serves while it is ready.
+            health: health_word(match token.state() {
+                v1::TokenState::Ready => Health::Serving,
+                _ => Health::NotServing,
+            }),
+            token: TokenJson::new(token),
         };
         Self {
-            address,
-            health: health_word(health),
-            tokens: tokens.map(|tokens| tokens.iter().map(token).collect()),
+            address: &status.address,
+            daemon_version: status.version.as_deref(),
+            health: health_word(status.health),
+            tokens: status.tokens.as_ref().map(|tokens| tokens.iter().map(token).collect()),
         }
     }
 }
