@@ -39,6 +39,14 @@ tests() {
     want vsmartcard-vpcd library pcsc/drivers/serial/libifdvpcd.so
     want opensc-pkcs11 library opensc-pkcs11.so
     want iproute2 on_path ip
+    want swtpm on_path swtpm
+    want tpm2-abrmd test -x /usr/sbin/tpm2-abrmd
+    want tpm2-tools on_path tpm2_getcap
+    want libtss2-tcti-tabrmd0 library libtss2-tcti-tabrmd.so.0
+    want libtss2-tcti-swtpm0 library libtss2-tcti-swtpm.so.0
+    want libtpm2-pkcs11-1 library pkcs11/libtpm2_pkcs11.so
+    want libtpm2-pkcs11-tools on_path tpm2_ptool
+    want dbus-daemon on_path dbus-daemon
     want gpg-agent on_path gpg-agent
     want gpgsm on_path gpgsm
     want libengine-pkcs11-openssl library 'engines-*/pkcs11.so'

@@ -15,4 +15,5 @@ pub mod people;
 pub mod piv;
 pub mod python;
 pub mod softhsm;
+pub mod tpm;
 pub mod vpcd;

@@ -228,3 +228,30 @@ pub const PIV: Row = Row {
     },
     removal: Some(&["CKR_DEVICE_REMOVED", "CKR_TOKEN_NOT_PRESENT"]),
 };
+
+/// tpm2-pkcs11 1.9 with swtpm, through tpm2-abrmd.
+///
+/// It cannot agree, and takes RSA-2048 and P-256 or P-384. Every session is one of the TPM's, of which there are 1024.
+pub const TPM2: Row = Row {
+    name: "tpm2-pkcs11",
+    keys: &[
+        signer(Person::Alice, &RSA),
+        opener(Person::Alice, &SCHEMES),
+        signer(Person::Carol, &ECDSA),
+        signer(Person::Dave, &ECDSA),
+    ],
+    mechanisms: &[
+        "CKM_RSA_PKCS",
+        "CKM_RSA_X_509",
+        "CKM_RSA_PKCS_PSS",
+        "CKM_RSA_PKCS_OAEP",
+        "CKM_ECDSA",
+    ],
+    max_sessions: Some(1024),
+    pin: PinRow {
+        wrong: "CKR_PIN_INCORRECT",
+        after_one_wrong: PinStatus::Unspecified,
+        tries: None,
+    },
+    removal: None,
+};
