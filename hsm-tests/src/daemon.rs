@@ -179,6 +179,13 @@ impl Daemon {
         Ok(())
     }
 
+    /// Ends the daemon with SIGKILL and starts it again in the same world.
+    pub fn kill_and_start(&mut self) -> Result<()> {
+        self.process.kill()?;
+        self.process = start(&self.world)?;
+        Ok(())
+    }
+
     /// Stops the daemon with SIGTERM; an error if it does not end with status 0 in time.
     pub fn stop(mut self) -> Result<()> {
         self.process.stop()

@@ -1,5 +1,6 @@
 //! Administration of the tokens: what is there, how it changes, unlocking, locking.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use chancery_proto::v1::token_service_client::TokenServiceClient;
@@ -54,9 +55,23 @@ impl Client {
     ///
     /// [`Error::Failed`] as the daemon says.
     pub async fn unlock(&self, name: &str, pin: Pin) -> Result<Token, Error> {
+        self.unlock_on(name, pin, UnlockTerms::default()).await
+    }
+
+    /// Does what [`unlock`](Self::unlock) does, until the terms say that the token is to be locked again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Failed`] as the daemon says.
+    pub async fn unlock_on(&self, name: &str, pin: Pin, terms: UnlockTerms) -> Result<Token, Error> {
         let request = UnlockTokenRequest {
             name: name.to_owned(),
             pin: pin.into_bytes(),
+            // Never more than a proto's duration can say; no time at all is refused.
+            expire_after: terms
+                .expire_after
+                .map(|time| time.min(MAX_DURATION).try_into().unwrap_or_default()),
+            max_uses: terms.max_uses.map_or(0, NonZeroU64::get),
         };
         let response = TokenServiceClient::new(self.channel())
             .unlock_token(request)
@@ -79,6 +94,18 @@ impl Client {
         response.token.ok_or(Error::Contract(Breach::EmptyResponse))
     }
 }
+
+/// How long a token is to stay unlocked: until the first of these has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UnlockTerms {
+    /// So much time has passed; at most 366 days.
+    pub expire_after: Option<Duration>,
+    /// So many operations with its private keys have been done.
+    pub max_uses: Option<NonZeroU64>,
+}
+
+/// The longest that a proto's duration can say.
+const MAX_DURATION: Duration = Duration::from_secs(315_576_000_000);
 
 /// A call of [`Client::watch_tokens`]. Dropped, it ends.
 #[derive(Debug)]

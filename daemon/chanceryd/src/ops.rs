@@ -10,7 +10,7 @@
 //!                  └──► token       the only place where a private key is used
 //! ```
 //!
-//! gRPC is not known here. A clock is not read here either: the time comes in with the [`Call`].
+//! gRPC is not known here. Nobody asks what time it is here either: that comes in with the [`Call`].
 
 mod admission;
 pub mod agree;

@@ -126,6 +126,7 @@ impl Caller {
         let request = UnlockTokenRequest {
             name: format!("tokens/{TOKEN}"),
             pin: pin.as_bytes().to_vec().into(),
+            ..UnlockTokenRequest::default()
         };
         let answer = self.runtime.block_on(self.tokens.unlock_token(request))?.into_inner();
         Ok(answer.token.unwrap_or_default())

@@ -77,6 +77,13 @@ impl Process {
         Ok(())
     }
 
+    /// Ends it with SIGKILL.
+    pub(super) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Makes VmHWM start anew from what is resident now (proc(5), clear_refs).
     pub(super) fn reset_peak_memory(&self) -> Result<()> {
         Ok(fs::write(format!("/proc/{}/clear_refs", self.pid()), "5")?)

@@ -186,3 +186,42 @@ async fn a_script_gives_the_pin_on_stdin_and_a_wrong_one_ends_with_4() {
     let none = crate::command_line::run(&fake.address, &["unlock", "other", "--pin-stdin"], b"648219\n").await;
     assert_eq!(none.status, 4, "{}", none.stderr);
 }
+
+#[tokio::test]
+async fn a_token_is_unlocked_for_a_time_or_a_number_of_uses() {
+    let fake = Fake::start(locked_token());
+    let unlock = async |terms: &[&str]| {
+        let args = [&["unlock", "card", "--pin-stdin"], terms].concat();
+        crate::command_line::run(&fake.address, &args, b"648219\n").await
+    };
+    for (terms, shown) in [
+        (
+            &["--for", "8h", "--uses", "100"][..],
+            "until 1970-01-01T08:00:00Z or for 100 more uses\n",
+        ),
+        (&["--for", "90s"], "until 1970-01-01T00:01:30Z\n"),
+        (&["--for", "2d"], "until 1970-01-03T00:00:00Z\n"),
+        (&["--uses", "1"], "for 1 more uses\n"),
+    ] {
+        let unlocked = unlock(terms).await;
+        assert!(
+            unlocked.stdout.ends_with(shown),
+            "{} {}",
+            unlocked.stdout,
+            unlocked.stderr
+        );
+    }
+    for wrong in [
+        "8",
+        "8x",
+        "0h",
+        "-1h",
+        "h",
+        "1.5h",
+        "99999999999999999999d",
+        "9999999999999999d",
+    ] {
+        assert_eq!(unlock(&["--for", wrong]).await.status, 2, "{wrong}");
+    }
+    assert_eq!(unlock(&["--uses", "0"]).await.status, 2);
+}

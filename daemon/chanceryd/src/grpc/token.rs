@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
 use super::{call, convert, errors};
+use crate::ops::tokens::Terms;
 use crate::ops::{self, Context, PageRequest};
 use watching::Watching;
 
@@ -52,10 +53,20 @@ impl TokenService for Tokens {
         request: Request<UnlockTokenRequest>,
     ) -> Result<Response<UnlockTokenResponse>, Status> {
         let call = call::of(&request, "chancery.v1.TokenService/UnlockToken")?;
-        let UnlockTokenRequest { name, pin } = request.into_inner();
+        let UnlockTokenRequest {
+            name,
+            pin,
+            expire_after,
+            max_uses,
+        } = request.into_inner();
         let pin = Zeroizing::new(Vec::from(pin));
+        let terms = Terms {
+            // One that is negative is as good as none.
+            expire_after: expire_after.map(|time| Duration::try_from(time).unwrap_or(Duration::ZERO)),
+            max_uses: Some(max_uses).filter(|uses| *uses != 0),
+        };
         let work = async {
-            let token = ops::tokens::unlock(&self.context, &call, convert::token(&name)?, pin).await?;
+            let token = ops::tokens::unlock(&self.context, &call, convert::token(&name)?, pin, terms).await?;
             Ok(UnlockTokenResponse {
                 token: Some(describe(token)),
             })
@@ -114,6 +125,8 @@ fn describe(described: ops::tokens::Described) -> Token {
         sessions: u32::try_from(status.sessions).unwrap_or(u32::MAX),
         generation: status.generation,
         pin_status: pin_status.into(),
+        unlock_expire_time: described.lease.and_then(|lease| lease.expires).map(Into::into),
+        unlock_uses_left: described.lease.and_then(|lease| lease.uses),
         ..Token::default()
     }
 }

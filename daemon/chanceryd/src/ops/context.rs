@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use super::OpError;
 use super::admission::{Admission, Full, Place};
 use super::rejection::ImplicitRejection;
+use super::tokens::Leases;
 use crate::audit::{Detail, Event, Trail};
 use crate::caller::Caller;
 use crate::directory::{Directory, Key};
@@ -36,6 +37,7 @@ pub struct Context {
     pub(super) rejection: ImplicitRejection,
     mail: Admission,
     watches: Admission,
+    pub(super) leases: Arc<Leases>,
     stopping: watch::Sender<bool>,
 }
 
@@ -70,6 +72,7 @@ impl Context {
     /// If the system has no randomness to give.
     pub fn new(directory: Directory, grants: Live, audit: Trail, settings: Settings) -> Result<Self, getrandom::Error> {
         let mail = Admission::new(settings.mail_streams, settings.mail_streams_per_caller);
+        let leases = Leases::new(audit.clone());
         Ok(Self {
             directory,
             grants,
@@ -78,6 +81,7 @@ impl Context {
             rejection: ImplicitRejection::new()?,
             mail,
             watches: Admission::new(WATCHES, WATCHES_PER_CALLER),
+            leases,
             stopping: watch::Sender::new(false),
         })
     }

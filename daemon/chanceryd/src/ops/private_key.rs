@@ -7,6 +7,7 @@ use chancery_token::{TokenError, TokenHandle, TokenState};
 use super::{Call, Context, OpError};
 use crate::audit::{Event, Outcome};
 use crate::directory::{Directory, Key, Replica};
+use crate::policy::Operation;
 
 /// What a replica must be able to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +29,7 @@ pub(super) async fn run<T>(
 ) -> Result<T, OpError> {
     call.still_wanted()?;
     let intent = context.audit.intent(event)?;
-    let result = work.await.map_err(OpError::from);
+    let result = leased(context, event, work).await.map_err(OpError::from);
     let outcome = match &result {
         Ok(_) => Outcome::Done,
         Err(error) => {
@@ -45,6 +46,19 @@ pub(super) async fn run<T>(
     };
     intent.outcome(outcome)?;
     result
+}
+
+/// Does `work` as one of the uses for which the token was unlocked, if they are counted or limited in time.
+async fn leased<T>(
+    context: &Context,
+    event: &Event<'_>,
+    work: impl Future<Output = Result<T, TokenError>>,
+) -> Result<T, TokenError> {
+    let _use = match event.token {
+        Some(token) if event.operation != Operation::Admin => context.leases.take(token)?,
+        _ => None,
+    };
+    work.await
 }
 
 /// The role, whatever the grants say.

@@ -1,5 +1,6 @@
 //! `TokenService`: what the tokens can do now, how that changes, and logging in and out of them.
 
+mod lease;
 mod watch;
 
 use std::sync::Arc;
@@ -11,6 +12,8 @@ use super::{Call, Context, Invalid, OpError, Page, PageRequest, private_key};
 use crate::audit::Event;
 use crate::policy::{Operation, Target};
 
+pub(super) use lease::Leases;
+pub use lease::{Left, Terms};
 pub use watch::{Watch, watch};
 
 /// The longest PIN that is passed on, in bytes.
@@ -23,6 +26,8 @@ pub struct Described {
     pub name: String,
     /// What it can do.
     pub status: TokenStatus,
+    /// For how long it is unlocked, if that has an end.
+    pub lease: Option<Left>,
 }
 
 /// The configured tokens in the order of their names, for callers with `admin` or `list`.
@@ -35,16 +40,24 @@ pub fn list(context: &Context, call: &Call, page: &PageRequest) -> Result<Page<D
     let rest = by_name(context)
         .into_iter()
         .filter(|token| page.after.as_deref().is_none_or(|after| token.name() > after));
-    Ok(page.fill(rest.map(describe), |described| described.name.clone()))
+    Ok(page.fill(rest.map(|token| describe(context, token)), |described| {
+        described.name.clone()
+    }))
 }
 
-/// Logs in to a token; its keys are in the directory when this returns.
+/// Logs in to a token, for as long as `terms` say; its keys are in the directory when this returns.
 ///
 /// # Errors
 ///
 /// [`OpError::NotPermitted`] without an `admin` grant, whether the token exists or not; [`OpError::Invalid`] for a PIN that
-/// is empty or too long; what the token says of the PIN.
-pub async fn unlock(context: &Context, call: &Call, name: &str, pin: Zeroizing<Vec<u8>>) -> Result<Described, OpError> {
+/// is empty or too long, or terms that are no time; what the token says of the PIN.
+pub async fn unlock(
+    context: &Context,
+    call: &Call,
+    name: &str,
+    pin: Zeroizing<Vec<u8>>,
+    terms: Terms,
+) -> Result<Described, OpError> {
     let (token, grant) = authorized(context, call, name)?;
     if !(1..=PIN_LIMIT).contains(&pin.len()) {
         return Err(OpError::Invalid(Invalid::Length {
@@ -53,7 +66,9 @@ pub async fn unlock(context: &Context, call: &Call, name: &str, pin: Zeroizing<V
             wanted: format!("1 to {PIN_LIMIT}"),
         }));
     }
-    run(context, call, token, &grant, token.unlock(Pin::new(pin))).await
+    let terms = terms.check()?;
+    let work = context.leases.unlock(token, Pin::new(pin), terms, call.now);
+    run(context, call, token, &grant, work).await
 }
 
 /// Logs out of a token and forgets its PIN.
@@ -63,7 +78,13 @@ pub async fn unlock(context: &Context, call: &Call, name: &str, pin: Zeroizing<V
 /// [`OpError::NotPermitted`] without an `admin` grant, whether the token exists or not; what the token says.
 pub async fn lock(context: &Context, call: &Call, name: &str) -> Result<Described, OpError> {
     let (token, grant) = authorized(context, call, name)?;
-    run(context, call, token, &grant, token.lock()).await
+    let work = async {
+        let result = token.lock().await;
+        // Whatever came of it, the PIN is forgotten.
+        context.leases.end(token);
+        result
+    };
+    run(context, call, token, &grant, work).await
 }
 
 fn may_list(context: &Context, call: &Call) -> Result<(), OpError> {
@@ -103,11 +124,12 @@ async fn run(
     };
     private_key::run(context, call, &event, work).await?;
     context.directory.index().await;
-    Ok(describe(token))
+    Ok(describe(context, token))
 }
 
-fn describe(token: &TokenHandle) -> Described {
+fn describe(context: &Context, token: &TokenHandle) -> Described {
     Described {
+        lease: context.leases.left(token.name()),
         name: token.name().to_owned(),
         status: token.status(),
     }

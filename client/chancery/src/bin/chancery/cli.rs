@@ -2,12 +2,15 @@
 
 pub(crate) mod encrypt;
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chancery::{Address, DEFAULT_ADDRESS, v1};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exit;
+use crate::text::duration;
 
 /// Signs, encrypts, decrypts and verifies mail with keys that chanceryd holds on tokens.
 #[derive(Debug, Parser)]
@@ -166,6 +169,12 @@ pub(crate) struct UnlockArgs {
     /// Read the PIN from the first line of standard input instead of the terminal.
     #[arg(long)]
     pub(crate) pin_stdin: bool,
+    /// Lock it again after this time, such as 30min, 8h or 2d.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) r#for: Option<Duration>,
+    /// Lock it again after this many operations with its private keys.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) uses: Option<NonZeroU64>,
 }
 
 #[derive(Debug, Args)]

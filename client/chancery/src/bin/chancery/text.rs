@@ -47,6 +47,19 @@ pub(crate) fn rfc3339(seconds: i64) -> Option<String> {
     Some(time.to_string())
 }
 
+/// A time as it is typed: a whole number and one of s, min, h and d.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits).unwrap_or_default();
+    let units = [("s", 1), ("min", 60), ("h", 60 * 60), ("d", 24 * 60 * 60)];
+    let seconds = units.iter().find(|(name, _)| *name == unit).and_then(|(_, seconds)| {
+        let number: u64 = number.parse().ok()?;
+        number.checked_mul(*seconds).filter(|seconds| *seconds != 0)
+    });
+    let seconds = seconds.ok_or("write a number and s, min, h or d, such as 8h")?;
+    Ok(Duration::from_secs(seconds))
+}
+
 /// Bytes for people, in binary units.
 #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
 pub(crate) fn size(bytes: u64) -> String {

@@ -1,6 +1,7 @@
 //! The fake KeyService, IdentityService and TokenService: lists in pages, and one PIN for every token.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use chancery::v1;
 use tonic::{Code, Request, Response, Status};
@@ -149,6 +150,13 @@ impl v1::token_service_server::TokenService for Lists {
                 "the token refused the PIN",
             ));
         }
+        // What was asked for comes back, counted from 1970.
+        let time = request.expire_after.map(|time| Duration::try_from(time).unwrap());
+        let token = v1::Token {
+            unlock_expire_time: time.map(|time| (SystemTime::UNIX_EPOCH + time).into()),
+            unlock_uses_left: Some(request.max_uses).filter(|uses| *uses != 0),
+            ..token
+        };
         Ok(Response::new(v1::UnlockTokenResponse { token: Some(token) }))
     }
 

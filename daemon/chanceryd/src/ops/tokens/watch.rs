@@ -10,7 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{StreamExt as _, StreamMap};
 
-use super::{Described, by_name, describe, may_list};
+use super::{Described, Left, by_name, describe, may_list};
 use crate::ops::{Call, Context, OpError, Place};
 
 /// The least time between two answers, and between two looks at the numbers.
@@ -104,7 +104,8 @@ impl Watch {
 }
 
 fn now(context: &Context) -> Vec<Described> {
-    by_name(context).into_iter().map(describe).collect()
+    let tokens = by_name(context).into_iter();
+    tokens.map(|token| describe(context, token)).collect()
 }
 
 /// Whether a token is not as it was told; `numbers` says whether those count that change all the time.
@@ -114,6 +115,7 @@ fn differs(told: &Described, now: &Described, numbers: bool) -> bool {
             sessions: 0,
             ..described.status.clone()
         },
+        lease: described.lease.map(|lease| Left { uses: None, ..lease }),
         ..described.clone()
     };
     if numbers {

@@ -10,6 +10,7 @@ use crate::exit::Verdict;
 use crate::json::{self, TokensJson};
 use crate::stdio;
 use crate::table::Table;
+use crate::text::rfc3339;
 use crate::words::Word;
 
 pub(super) async fn run(daemon: &DaemonArgs, args: ListArgs) -> Result<Verdict, CommandError> {
@@ -27,7 +28,8 @@ pub(super) fn table(tokens: &[Token]) -> String {
     let mut table = Table::new(["TOKEN", "STATE", "KEYS", "LABEL", "SERIAL", "DETAIL"]);
     for token in tokens {
         let mut detail = token.detail.clone();
-        for more in [token.last_error.as_str(), pin_warning(token)] {
+        let lease = lease(token);
+        for more in [token.last_error.as_str(), pin_warning(token), &lease] {
             if !more.is_empty() && !detail.contains(more) {
                 let separator = if detail.is_empty() { "" } else { "; " };
                 detail.push_str(separator);
@@ -44,6 +46,15 @@ pub(super) fn table(tokens: &[Token]) -> String {
         ]);
     }
     table.render("There are no tokens in the daemon's configuration that you may see.")
+}
+
+/// For how long the token is unlocked, if that has an end.
+fn lease(token: &Token) -> String {
+    let time = token.unlock_expire_time.and_then(|time| rfc3339(time.seconds));
+    let time = time.map(|time| format!("until {time}"));
+    let uses = token.unlock_uses_left.map(|uses| format!("for {uses} more uses"));
+    let lease: Vec<String> = [time, uses].into_iter().flatten().collect();
+    lease.join(" or ")
 }
 
 fn pin_warning(token: &Token) -> &'static str {

@@ -1,6 +1,6 @@
 //! `chancery unlock`
 
-use chancery::name;
+use chancery::{UnlockTerms, name};
 
 use super::keys::last;
 use super::{call, connect, tokens};
@@ -18,7 +18,12 @@ pub(super) async fn run(daemon: &DaemonArgs, args: UnlockArgs) -> Result<Verdict
     } else {
         prompt::ask(last(&token)).await?
     };
-    let token = client.unlock(&token, pin).await.map_err(call("unlock the token"))?;
+    let terms = UnlockTerms {
+        expire_after: args.r#for,
+        max_uses: args.uses,
+    };
+    let token = client.unlock_on(&token, pin, terms).await;
+    let token = token.map_err(call("unlock the token"))?;
     if !daemon.quiet {
         stdio::print(&tokens::table(&[token]))?;
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::filled;
 use crate::command::Status;
-use crate::text::{certificate_pem, hex, public_key_pem};
+use crate::text::{certificate_pem, hex, public_key_pem, rfc3339};
 use crate::words::Word;
 
 /// What `keys --json` prints.
@@ -129,6 +129,8 @@ struct TokenJson<'a> {
     pin_status: Option<&'static str>,
     jobs_waiting: u32,
     worker_restarts: u64,
+    unlock_expire_time: Option<String>,
+    unlock_uses_left: Option<u64>,
 }
 
 impl<'a> TokensJson<'a> {
@@ -157,6 +159,8 @@ impl<'a> TokenJson<'a> {
             pin_status: token.pin_status().word(),
             jobs_waiting: token.jobs_waiting,
             worker_restarts: token.worker_restarts,
+            unlock_expire_time: token.unlock_expire_time.and_then(|time| rfc3339(time.seconds)),
+            unlock_uses_left: token.unlock_uses_left,
         }
     }
 }

@@ -1,0 +1,304 @@
+//! Leases: a token that was unlocked for a time, or for so many uses, and is locked again by itself.
+//!
+//! ```text
+//!   unlock ──► put ──► keeper ── time is up, or the last use is done ──► lock
+//!   private_key::run ──► take ── none left ──► TOKEN_LOCKED
+//! ```
+//!
+//! What may not be used any more is refused here, at once; the keeper, a task for each lease, then logs the token out and has
+//! its PIN wiped.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use chancery_token::{Pin, TokenError, TokenHandle, TokenState};
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::audit::Trail;
+use crate::ops::Invalid;
+
+/// The longest lease.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// How long a token is unlocked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// For so long, counted from now.
+    pub expire_after: Option<Duration>,
+    /// For so many operations with its private keys.
+    pub max_uses: Option<u64>,
+}
+
+impl Terms {
+    /// Whether they make sense.
+    pub(super) fn check(self) -> Result<Self, Invalid> {
+        match self.expire_after {
+            Some(time) if time.is_zero() || time > LONGEST => Err(Invalid::Value {
+                field: "expire_after",
+                value: i32::try_from(time.as_secs()).unwrap_or(i32::MAX),
+                hint: "a time, of at most 366 days",
+            }),
+            _ => Ok(self),
+        }
+    }
+
+    /// `now` is for people; what counts is the clock that nobody sets.
+    fn lease(self, now: SystemTime) -> Option<Arc<Lease>> {
+        (self != Self::default()).then(|| {
+            Arc::new(Lease {
+                until: self.expire_after.map(|time| Instant::now() + time),
+                expires: self.expire_after.and_then(|time| now.checked_add(time)),
+                uses_left: self.max_uses.map(AtomicU64::new),
+                running: AtomicUsize::new(0),
+                used_up: Notify::new(),
+            })
+        })
+    }
+}
+
+/// What is left of a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// When the token is locked.
+    pub expires: Option<SystemTime>,
+    /// After how many uses.
+    pub uses: Option<u64>,
+}
+
+/// The leases in force, one for a token at most.
+#[derive(Debug)]
+pub(in crate::ops) struct Leases {
+    audit: Trail,
+    /// Whether there has been any: without, nothing is locked on the way to a key.
+    any: AtomicBool,
+    tokens: Mutex<HashMap<String, Held>>,
+}
+
+#[derive(Debug)]
+struct Held {
+    lease: Arc<Lease>,
+    keeper: AbortHandle,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+#[derive(Debug)]
+struct Lease {
+    until: Option<Instant>,
+    expires: Option<SystemTime>,
+    uses_left: Option<AtomicU64>,
+    /// Uses that have been taken and are not done.
+    running: AtomicUsize,
+    used_up: Notify,
+}
+
+impl Leases {
+    pub(in crate::ops) fn new(audit: Trail) -> Arc<Self> {
+        Arc::new(Self {
+            audit,
+            any: AtomicBool::new(false),
+            tokens: Mutex::default(),
+        })
+    }
+
+    /// One use of the token's keys, to be kept until it is done; nothing if the token is unlocked without a lease.
+    ///
+    /// # Errors
+    /// [`TokenError::Locked`] if its time is up or its uses are spent.
+    pub(in crate::ops) fn take(&self, token: &str) -> Result<Option<Use>, TokenError> {
+        if !self.any.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        let lease = self.tokens().get(token).map(|held| Arc::clone(&held.lease));
+        lease.map(|lease| lease.take().ok_or_else(|| locked(token))).transpose()
+    }
+
+    /// Unlocks a token on these terms, to the end even if nobody waits for it any more.
+    pub(super) async fn unlock(
+        self: &Arc<Self>,
+        token: &TokenHandle,
+        pin: Pin,
+        terms: Terms,
+        now: SystemTime,
+    ) -> Result<(), TokenError> {
+        let (leases, token) = (Arc::clone(self), token.clone());
+        let name = token.name().to_owned();
+        let work = async move {
+            let lease = terms.lease(now);
+            if leases.tokens().contains_key(token.name()) && token.status().state == TokenState::Ready {
+                // In use on other terms, which hold until the PIN has been found right.
+                token.unlock(pin).await?;
+                leases.put(&token, lease);
+                return Ok(());
+            }
+            // Before the first use there can be.
+            let before = leases.put(&token, lease);
+            let result = token.unlock(pin).await;
+            if result.is_err() {
+                leases.put(&token, before);
+            }
+            result
+        };
+        // It only fails if it panics or the runtime ends.
+        tokio::spawn(work)
+            .await
+            .unwrap_or(Err(TokenError::Shutdown { token: name }))
+    }
+
+    /// What is left of the token's lease.
+    pub(super) fn left(&self, token: &str) -> Option<Left> {
+        let tokens = self.tokens();
+        let lease = &tokens.get(token)?.lease;
+        Some(Left {
+            expires: lease.expires,
+            uses: lease.uses_left.as_ref().map(|left| left.load(Ordering::Acquire)),
+        })
+    }
+
+    /// The token has been locked by hand.
+    pub(super) fn end(&self, token: &TokenHandle) {
+        self.tokens().remove(token.name());
+    }
+
+    fn put(&self, token: &TokenHandle, lease: Option<Arc<Lease>>) -> Option<Arc<Lease>> {
+        let held = lease.map(|lease| {
+            let keeper = keep(token.clone(), Arc::clone(&lease), self.audit.clone());
+            let keeper = tokio::spawn(keeper).abort_handle();
+            Held { lease, keeper }
+        });
+        let mut tokens = self.tokens();
+        let before = match held {
+            Some(held) => {
+                self.any.store(true, Ordering::Release);
+                tokens.insert(token.name().to_owned(), held)
+            }
+            None => tokens.remove(token.name()),
+        };
+        before.map(|held| Arc::clone(&held.lease))
+    }
+
+    fn tokens(&self) -> MutexGuard<'_, HashMap<String, Held>> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lease {
+    fn take(self: Arc<Self>) -> Option<Use> {
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return None;
+        }
+        // Counted first, so that the last one to be done finds nobody who is about to begin.
+        self.running.fetch_add(1, Ordering::AcqRel);
+        let taken = Use(Arc::clone(&self));
+        let one_less = |left: u64| left.checked_sub(1);
+        let has_one = self
+            .uses_left
+            .as_ref()
+            .is_none_or(|left| left.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).is_ok());
+        has_one.then_some(taken)
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.uses_left
+            .as_ref()
+            .is_some_and(|left| left.load(Ordering::Acquire) == 0)
+    }
+}
+
+/// A use of a token's key. Done when dropped.
+#[derive(Debug)]
+pub(in crate::ops) struct Use(Arc<Lease>);
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        if self.0.running.fetch_sub(1, Ordering::AcqRel) == 1 && self.0.is_used_up() {
+            self.0.used_up.notify_one();
+        }
+    }
+}
+
+/// Waits for the end of a lease, and locks the token.
+async fn keep(token: TokenHandle, lease: Arc<Lease>, audit: Trail) {
+    let time_is_up = async {
+        match lease.until {
+            Some(until) => tokio::time::sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+    };
+    let why = tokio::select! {
+        () = time_is_up => "the time for which it was unlocked is up",
+        () = lease.used_up.notified() => "the uses for which it was unlocked are spent",
+    };
+    let name = token.name();
+    tracing::info!(token = name, why, "locking the token");
+    if let Err(error) = audit.note("token locked", &format!("{name}: {why}")) {
+        tracing::error!(token = name, %error, "that the token is locked could not be recorded");
+    }
+    if let Err(error) = token.lock().await {
+        // Its keys are refused all the same.
+        tracing::warn!(token = name, %error, "the token could not be logged out");
+    }
+}
+
+fn locked(token: &str) -> TokenError {
+    TokenError::Locked {
+        token: token.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn lease(expire_after: Option<Duration>, max_uses: Option<u64>) -> Arc<Lease> {
+        let terms = Terms { expire_after, max_uses };
+        terms.lease(SystemTime::UNIX_EPOCH).unwrap()
+    }
+
+    #[test]
+    fn there_are_as_many_uses_as_were_given_and_the_last_to_be_done_tells() {
+        let lease = lease(None, Some(2));
+        let first = Arc::clone(&lease).take().unwrap();
+        let second = Arc::clone(&lease).take().unwrap();
+        assert!(Arc::clone(&lease).take().is_none());
+        drop(second);
+        let told = || {
+            let mut notified = std::pin::pin!(lease.used_up.notified());
+            notified.as_mut().enable()
+        };
+        assert!(!told());
+        drop(first);
+        assert!(told());
+    }
+
+    #[test]
+    fn when_the_time_is_up_there_are_no_uses_left() {
+        assert!(lease(Some(Duration::from_secs(3600)), None).take().is_some());
+        assert!(lease(Some(Duration::ZERO), Some(1)).take().is_none());
+    }
+
+    #[test]
+    fn terms_of_no_time_or_of_ages_are_refused() {
+        for (time, good) in [
+            (Duration::ZERO, false),
+            (Duration::from_nanos(1), true),
+            (LONGEST, true),
+            (LONGEST + Duration::from_nanos(1), false),
+        ] {
+            let terms = Terms {
+                expire_after: Some(time),
+                max_uses: None,
+            };
+            assert_eq!(terms.check().is_ok(), good, "{time:?}");
+        }
+    }
+}
