@@ -25,7 +25,7 @@ pub use {
     listing::{its_keys_are_listed_with_their_roles, the_module_says_of_itself_what_the_table_says},
     pins::{
         a_locked_token_keeps_its_keys_listed, a_wrong_pin_by_hand_costs_one_try, a_wrong_pin_costs_one_try,
-        without_a_pin_it_waits_for_one,
+        without_a_pin_it_waits_for_one, wrong_pins_in_a_row_lock_it_where_the_table_says_so,
     },
     presence::{it_comes_back_by_itself, what_is_asked_of_it_while_it_goes_fails_clearly},
     signing::{every_algorithm_of_the_table_signs, many_signatures_at_once_are_all_valid},
@@ -149,6 +149,7 @@ macro_rules! contract_tests {
             a_wrong_pin_costs_one_try
             a_wrong_pin_by_hand_costs_one_try
             without_a_pin_it_waits_for_one
+            wrong_pins_in_a_row_lock_it_where_the_table_says_so
             a_locked_token_keeps_its_keys_listed
         );
     };

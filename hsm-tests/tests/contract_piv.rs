@@ -105,5 +105,6 @@ contract_tests!(
     a_point_off_the_curve_is_refused
     a_wrong_pin_costs_one_try
     without_a_pin_it_waits_for_one
+    wrong_pins_in_a_row_lock_it_where_the_table_says_so
     a_locked_token_keeps_its_keys_listed
 );

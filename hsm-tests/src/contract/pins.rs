@@ -46,6 +46,33 @@ pub fn a_wrong_pin_by_hand_costs_one_try<T: TokenUnderTest>(token: T) -> Result<
     unlocks(&mut bench)
 }
 
+/// So many as the table says, by hand, and each is told; then the right one is refused as well. A token that cannot be
+/// locked takes the right one after any number.
+pub fn wrong_pins_in_a_row_lock_it_where_the_table_says_so<T: TokenUnderTest>(token: T) -> Result<()> {
+    let mut bench = Bench::start(token, Pin::None)?;
+    bench.caller.wait_for(TokenState::Locked)?;
+    let tries = T::ROW.pin.tries;
+    for number in 1..=tries.unwrap_or(5) {
+        let reason = match tries {
+            Some(tries) if number == tries => T::ROW.pin.last_wrong,
+            _ => "PIN_INCORRECT",
+        };
+        has_reason(bench.caller.unlock(&format!("22222{number}")), reason).with_context(|| format!("try {number}"))?;
+        ensure!(bench.logins()? == u64::from(number), "{} tries", bench.logins()?);
+    }
+    if tries.is_none() {
+        return unlocks(&mut bench);
+    }
+    let shown = bench.caller.token()?;
+    ensure!(shown.pin_status() == T::ROW.pin.when_locked, "{shown:?}");
+    let before = bench.logins()?;
+    has_reason(bench.caller.unlock(PIN), "PIN_LOCKED")?;
+    // A token that does not say that it is locked is asked.
+    let asked = u64::from(T::ROW.pin.when_locked != PinStatus::Locked);
+    ensure!(bench.logins()? == before + asked, "a locked PIN was tried");
+    Ok(())
+}
+
 /// Nothing is tried, and the right one by hand is all that it needs.
 pub fn without_a_pin_it_waits_for_one<T: TokenUnderTest>(token: T) -> Result<()> {
     let mut bench = Bench::start(token, Pin::None)?;

@@ -69,6 +69,10 @@ pub struct PinRow {
     pub after_one_wrong: PinStatus,
     /// How many wrong ones in a row lock it, if it can be locked.
     pub tries: Option<u32>,
+    /// The reason that the daemon gives for refusing the last of them.
+    pub last_wrong: &'static str,
+    /// What the token says of its tries when it is locked.
+    pub when_locked: PinStatus,
 }
 
 impl KeyRow {
@@ -192,6 +196,8 @@ pub const SOFTHSM: Row = Row {
         wrong: "CKR_PIN_INCORRECT",
         after_one_wrong: PinStatus::CountLow,
         tries: None,
+        last_wrong: "PIN_INCORRECT",
+        when_locked: PinStatus::Unspecified,
     },
     removal: None,
 };
@@ -225,13 +231,16 @@ pub const PIV: Row = Row {
         wrong: "CKR_PIN_INCORRECT",
         after_one_wrong: PinStatus::Unspecified,
         tries: Some(3),
+        last_wrong: "PIN_LOCKED",
+        when_locked: PinStatus::Locked,
     },
     removal: Some(&["CKR_DEVICE_REMOVED", "CKR_TOKEN_NOT_PRESENT"]),
 };
 
 /// tpm2-pkcs11 1.9 with swtpm, through tpm2-abrmd.
 ///
-/// It cannot agree, and takes RSA-2048 and P-256 or P-384. Every session is one of the TPM's, of which there are 1024.
+/// It cannot agree, and takes RSA-2048 and P-256 or P-384. It allows 1024 sessions. Its flags never say that tries are spent;
+/// after three the TPM answers CKR_PIN_LOCKED to every PIN, until the time of its dictionary attack protection has passed.
 pub const TPM2: Row = Row {
     name: "tpm2-pkcs11",
     keys: &[
@@ -251,7 +260,9 @@ pub const TPM2: Row = Row {
     pin: PinRow {
         wrong: "CKR_PIN_INCORRECT",
         after_one_wrong: PinStatus::Unspecified,
-        tries: None,
+        tries: Some(3),
+        last_wrong: "PIN_INCORRECT",
+        when_locked: PinStatus::Unspecified,
     },
     removal: None,
 };
