@@ -133,7 +133,7 @@ fn the_last_error_is_gone_after_a_success() {
         counts.fail("C_Sign", CKR_FUNCTION_FAILED)?;
         sign(&token).await.unwrap_err();
         let failing = serve::wait_for(&token, |status| status.last_error.is_some()).await?;
-        assert_eq!(failing.last_error, Some("CKR_FUNCTION_FAILED"));
+        assert_eq!(failing.last_error.as_deref(), Some("CKR_FUNCTION_FAILED"));
         sign(&token).await?;
         serve::wait_for(&token, |status| status.last_error.is_none()).await?;
         Ok(())

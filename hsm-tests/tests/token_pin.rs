@@ -80,7 +80,7 @@ fn a_wrong_configured_pin_is_tried_once_and_never_again() {
         |token, counts| async move {
             locked(&token).await?;
             assert_eq!(counts.of("C_Login")?, 1);
-            assert_eq!(token.status().last_error, Some("CKR_PIN_INCORRECT"));
+            assert_eq!(token.status().last_error.as_deref(), Some("CKR_PIN_INCORRECT"));
             assert_eq!(token.status().pin, PinStatus::CountLow);
             let refused = TokenError::PinAlreadyFailed { token: "pins".into() };
             assert_eq!(token.unlock(serve::pin("000000")).await, Err(refused));
@@ -106,7 +106,7 @@ fn each_wrong_pin_by_hand_spends_one_try() {
                     error,
                     TokenError::PinIncorrect {
                         token: "pins".into(),
-                        ckr: "CKR_PIN_INCORRECT"
+                        ckr: "CKR_PIN_INCORRECT".into()
                     }
                 );
                 assert!(!error.is_retryable());

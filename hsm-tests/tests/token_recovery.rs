@@ -214,12 +214,15 @@ fn an_error_that_is_not_the_callers_closes_the_session() {
             let error = sign(&token).await.unwrap_err();
             let expected = TokenError::Ckr {
                 token: "frail".into(),
-                function: "C_Sign",
-                ckr: "CKR_DEVICE_ERROR",
+                function: "C_Sign".into(),
+                ckr: "CKR_DEVICE_ERROR".into(),
             };
             assert_eq!(error, expected);
             assert!(error.is_retryable());
-            let status = serve::wait_for(&token, |status| status.last_error == Some("CKR_DEVICE_ERROR")).await?;
+            let status = serve::wait_for(&token, |status| {
+                status.last_error.as_deref() == Some("CKR_DEVICE_ERROR")
+            })
+            .await?;
             assert_eq!(status.state, TokenState::Ready);
             sign(&token).await?;
             assert_eq!(counts.of("C_CloseSession")?, closed + 1);

@@ -8,20 +8,22 @@
 use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_token::{Backlog, ModuleConfig, Pin, StartError, TokenConfig, TokenHandle, TokenState, Tokens};
+use chancery_token::{
+    Backlog, Ending, Launch, ModuleConfig, Notice, Pin, StartError, TokenConfig, TokenHandle, TokenState, Tokens,
+};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{StreamExt as _, StreamMap};
 
 use crate::audit::{AuditError, Trail};
 use crate::certificates::CertificatesError;
-use crate::config::{Config, Mail};
+use crate::config::{Config, Mail, PinSource};
 use crate::credentials::{self, CredentialError};
 use crate::directory::Directory;
 use crate::listen::{Activated, ListenError, Listeners, Pulse};
@@ -35,7 +37,10 @@ use crate::state::{self, StateError};
 use crate::{grpc, health, notify, server};
 
 /// How long tokens may take to finish what they are at and log out.
-const TOKENS_STOP: Duration = Duration::from_secs(5);
+const TOKENS_STOP: Duration = Duration::from_secs(10);
+
+/// The command of [`crate::cli`] that a module's process is started with.
+const MODULE_WORKER: &str = "module-worker";
 
 /// Why the daemon could not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +102,7 @@ pub async fn serve(
     let audit = Trail::open(&config.audit.file, config.audit.sync)?;
     audit.note("started", concat!("chanceryd ", env!("CARGO_PKG_VERSION")))?;
     let certificates = read_certificates(&config)?;
-    let tokens = start_tokens(&config, &certificates, backlog).await?;
+    let mut tokens = start_tokens(&config, file, &certificates, backlog).await?;
     let handles = tokens.handles().to_vec();
     let directory = Directory::new(handles.clone(), &certificates);
     let grants = Live::new(config.grants.clone());
@@ -132,6 +137,9 @@ pub async fn serve(
         tasks.spawn(endpoint.serve(Metrics::new(sources)));
     }
     tasks.spawn(keep_trail(audit.clone()));
+    if let Some(notices) = tokens.take_notices() {
+        tasks.spawn(record_notices(audit.clone(), notices));
+    }
     tasks.spawn(keep_alive(audit.clone(), pulse));
     tasks.spawn({
         let context = Arc::clone(&context);
@@ -142,6 +150,7 @@ pub async fn serve(
 
     let drain = config.limits.drain;
     let reload = Arc::new(Reload {
+        reviver: tokens.reviver(),
         file: file.to_owned(),
         started_with: config,
         level,
@@ -206,14 +215,24 @@ async fn drain_requests(
     Ok(())
 }
 
-async fn start_tokens(config: &Config, certificates: &[Vec<u8>], backlog: Backlog) -> Result<Tokens, AppError> {
+async fn start_tokens(
+    config: &Config,
+    file: &Path,
+    certificates: &[Vec<u8>],
+    backlog: Backlog,
+) -> Result<Tokens, AppError> {
+    let hidden = hidden_from_modules(config, file);
     let modules = config.modules.iter();
     let modules = modules
         .map(|module| ModuleConfig {
             name: module.name.clone(),
             path: module.path.clone(),
+            environment: module.environment.clone(),
+            network: module.network,
+            programs: module.programs,
+            hidden: hidden.clone(),
         })
-        .collect();
+        .collect::<Vec<_>>();
     // Without a token nothing is remembered.
     let any = !config.tokens.is_empty();
     let pin_memory = any.then(|| state::pin_memory(&config.state)).transpose()?;
@@ -234,9 +253,30 @@ async fn start_tokens(config: &Config, certificates: &[Vec<u8>], backlog: Backlo
             pin_memory: pin_memory.clone(),
             certificates: certificates.to_vec(),
             call_deadline: config.limits.call_deadline,
+            call_grace: config.limits.call_grace,
         });
     }
-    Ok(spawn_blocking(move || Tokens::start(modules, tokens, &backlog)).await??)
+    let launch = Launch::this_program([MODULE_WORKER]);
+    Ok(spawn_blocking(move || Tokens::start(&modules, tokens, &launch, &backlog)).await??)
+}
+
+/// What is the daemon's own business: a module has nothing to look for there.
+fn hidden_from_modules(config: &Config, file: &Path) -> Vec<PathBuf> {
+    let mut hidden = vec![
+        file.to_owned(),
+        config.audit.file.clone(),
+        state::pins(&config.state),
+        config.mail.spool_directory.clone(),
+    ];
+    hidden.extend(config.listen.tls.as_ref().map(|tls| tls.key.clone()));
+    hidden.extend(credentials::directory());
+    hidden.extend(config.tokens.iter().filter_map(|token| match &token.pin {
+        Some(PinSource::File(file)) => Some(file.clone()),
+        _ => None,
+    }));
+    // A relative path is that of a trial; nothing that a service manager starts has one.
+    hidden.retain(|path| path.is_absolute());
+    hidden
 }
 
 fn settings(config: &Config) -> Settings {
@@ -276,6 +316,25 @@ async fn keep_status(tokens: Vec<TokenHandle>) {
     let mut changes: StreamMap<usize, WatchStream<u64>> = changes.enumerate().collect();
     while changes.next().await.is_some() {
         notify::status(&summary(&tokens));
+    }
+}
+
+/// Records every module whose process ended.
+async fn record_notices(audit: Trail, mut notices: mpsc::Receiver<Notice>) {
+    while let Some(notice) = notices.recv().await {
+        let audit = audit.clone();
+        let recorded = spawn_blocking(move || {
+            let what = match notice.ending {
+                Ending::Replaced => "module-replaced",
+                Ending::Parked => "module-parked",
+            };
+            audit.note(what, &format!("{}: {}", notice.module, notice.how))
+        });
+        match recorded.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "the end of a module's process could not be recorded"),
+            Err(error) => tracing::error!(%error, "the end of a module's process could not be recorded"),
+        }
     }
 }
 

@@ -32,4 +32,7 @@ pub enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Serve one module's tokens to the daemon, which starts this.
+    #[command(hide = true)]
+    ModuleWorker,
 }

@@ -1,6 +1,7 @@
 //! The commands of the command line: what they print and how they end. One a file.
 
 mod check_config;
+mod module_worker;
 mod run;
 mod verify_audit;
 
@@ -8,6 +9,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 pub use check_config::check_config;
+pub use module_worker::module_worker;
 pub use run::run;
 pub use verify_audit::verify_audit;
 

@@ -25,8 +25,6 @@ use crate::audit;
 use crate::permissions::{self, PermissionError};
 use crate::policy::Grants;
 
-pub use environment::module_environment;
-
 /// Where the configuration is if nobody says otherwise.
 pub const DEFAULT_PATH: &str = "/etc/chancery/chanceryd.toml";
 
@@ -151,8 +149,10 @@ pub struct Limits {
     pub keepalive_interval: Duration,
     /// After this long without an answer it is closed.
     pub keepalive_timeout: Duration,
-    /// How long a job may wait for a token, whatever its caller would.
+    /// How long a job may take at a token, whatever its caller would wait.
     pub call_deadline: Duration,
+    /// How much longer a module may be silent before its process is ended.
+    pub call_grace: Duration,
     /// How long requests may go on after SIGTERM.
     pub drain: Duration,
     /// What a message may be made of.
@@ -190,8 +190,12 @@ pub struct Module {
     pub name: String,
     /// The shared library.
     pub path: PathBuf,
-    /// What it needs in the environment.
+    /// The environment of its process, and nothing else is in it.
     pub environment: BTreeMap<String, String>,
+    /// Its process may use the network.
+    pub network: bool,
+    /// Its process may start programs.
+    pub programs: bool,
 }
 
 /// A token.

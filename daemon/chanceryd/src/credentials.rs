@@ -14,6 +14,9 @@ use crate::permissions::{self, PermissionError};
 /// The contract allows no longer PIN.
 const MAX_LEN: usize = 255;
 
+/// The variable in which systemd names the directory of the credentials.
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+
 /// Why there is no PIN. None of the messages shows one. Trying again helps once the source has been put right.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -67,7 +70,7 @@ fn read<V: AsRef<OsStr>>(
 ) -> Result<Zeroizing<Vec<u8>>, CredentialError> {
     match source {
         PinSource::Credential(name) => {
-            let directory = variable("CREDENTIALS_DIRECTORY");
+            let directory = variable(CREDENTIALS_DIRECTORY);
             let directory = directory.ok_or_else(|| CredentialError::NoCredentials { name: name.clone() })?;
             // systemd sets owner, mode and ACL of what is in there; the mode's group bits may be the ACL's mask.
             let path = Path::new(&directory).join(name);
@@ -111,6 +114,12 @@ fn checked(mut pin: Zeroizing<Vec<u8>>, place: impl Fn() -> String) -> Result<Ze
         1..=MAX_LEN => Ok(pin),
         length => Err(CredentialError::Length { place: place(), length }),
     }
+}
+
+/// Where systemd puts the credentials of this service, if it has any.
+#[must_use]
+pub fn directory() -> Option<PathBuf> {
+    std::env::var_os(CREDENTIALS_DIRECTORY).map(PathBuf::from)
 }
 
 #[cfg(test)]

@@ -52,6 +52,16 @@ pub fn start(log: Log) -> io::Result<LevelHandle> {
     Ok(LevelHandle(handle))
 }
 
+/// Starts the log of a module's process: lines that the daemon puts into its own log, with a time and a level of theirs.
+pub fn start_for_the_daemon() {
+    let lines = fmt::layer().without_time().with_ansi(false).with_writer(io::stderr);
+    // A second start in one process, as in a test, keeps the first log.
+    let _ = tracing_subscriber::registry()
+        .with(targets(Level::INFO))
+        .with(lines)
+        .try_init();
+}
+
 fn journald<S>() -> io::Result<Box<dyn Layer<S> + Send + Sync>>
 where
     S: tracing::Subscriber + for<'span> LookupSpan<'span>,

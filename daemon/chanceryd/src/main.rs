@@ -13,5 +13,6 @@ fn main() -> ExitCode {
         Command::Run => commands::run(&cli.config),
         Command::CheckConfig => commands::check_config(&cli.config),
         Command::VerifyAudit { files } => commands::verify_audit(&files),
+        Command::ModuleWorker => commands::module_worker(),
     }
 }

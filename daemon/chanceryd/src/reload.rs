@@ -4,6 +4,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use chancery_token::Reviver;
+
 use crate::audit::Trail;
 use crate::certificates::{self, CertificatesError};
 use crate::config::{Config, ConfigError};
@@ -37,6 +39,8 @@ pub struct Reload {
     pub level: LevelHandle,
     /// Grants, directory and trail.
     pub context: Arc<Context>,
+    /// The modules that were left alone.
+    pub reviver: Reviver,
     /// The certificates of the TLS listener, if there is one.
     pub tls: Option<LiveTls>,
 }
@@ -48,6 +52,8 @@ impl Reload {
         if let Err(error) = audit.reopen() {
             tracing::error!(%error, "the audit trail could not be opened anew");
         }
+        // Whatever the file says: this is how an operator says that a module has been put right.
+        self.reviver.revive();
         match self.apply() {
             Ok(()) => {
                 tracing::info!(file = %self.file.display(), "configuration reloaded");

@@ -42,7 +42,13 @@ pub fn pin_memory(directory: &Path) -> Result<PinMemory, StateError> {
         _ => {}
     }
     permissions::trusted_directory(directory)?;
-    Ok(PinMemory::open(&directory.join("pins"))?)
+    Ok(PinMemory::open(&pins(directory))?)
+}
+
+/// Where the memory of failed PINs is in this directory.
+#[must_use]
+pub fn pins(directory: &Path) -> PathBuf {
+    directory.join("pins")
 }
 
 #[cfg(test)]

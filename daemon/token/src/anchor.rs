@@ -14,16 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
-
 use crate::{
     ckr::{Failure, Remedy},
     config::TokenSelector,
     error::TokenError,
-    guard::Attempt,
     module::{Loading, Module},
     pin::Pin,
-    shared::{Shared, lock},
+    pins::Admission,
+    shared::Shared,
     status::{PinStatus, TokenState},
 };
 use attach::Attached;
@@ -43,10 +41,13 @@ const RESTART_PAUSE: Duration = Duration::from_secs(2);
 /// Keys are not looked up again for a stale handle more often than this.
 const LOOK_UP_PAUSE: Duration = Duration::from_secs(1);
 
+/// Is told how a command ended.
+pub(crate) type Done = Box<dyn FnOnce(Result<(), TokenError>) + Send>;
+
 /// What the anchor is asked to do.
 pub(crate) enum Command {
-    Unlock(Pin, oneshot::Sender<Result<(), TokenError>>),
-    Lock(oneshot::Sender<Result<(), TokenError>>),
+    Unlock(Pin, Done),
+    Lock(Done),
     Repair(Repair),
     /// Wakes the anchor, which sees by itself what there is: new certificates, or a closed queue, by which it is to stop.
     Wake,
@@ -109,7 +110,7 @@ impl Anchor {
 
     /// Looks after the token until it is told to stop.
     pub(crate) fn run(mut self) {
-        while !self.shared.queue.is_closed() {
+        while !self.shared.jobs.are_over() {
             let patience = if self.module.is_none() { Duration::ZERO } else { TICK };
             self.tend();
             match self.commands.recv_timeout(patience) {
@@ -123,11 +124,11 @@ impl Anchor {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Unlock(pin, reply) => {
-                let _ = reply.send(self.unlock(pin));
+            Command::Unlock(pin, done) => {
+                done(self.unlock(pin));
             }
-            Command::Lock(reply) => {
-                let _ = reply.send(self.lock());
+            Command::Lock(done) => {
+                done(self.lock());
             }
             Command::Repair(repair) => {
                 if repair.generation == self.shared.generation() {
@@ -143,14 +144,15 @@ impl Anchor {
 
     /// What is to be done without being asked.
     fn tend(&mut self) {
-        if let Some(certificates) = self.shared.take_certificates() {
+        self.shared.board.alive();
+        if let Some(certificates) = self.shared.board.take_certificates() {
             self.certificates = certificates;
             self.publish_catalogue();
         }
         let now = Instant::now();
         for job in self
             .shared
-            .queue
+            .jobs
             .remove_if(|job| job.deadline <= now || job.is_abandoned())
         {
             job.answer(Err(TokenError::DeadlineExceeded {
@@ -161,7 +163,7 @@ impl Anchor {
             match self.loading.wait(TICK) {
                 Some(Ok(module)) => self.module = Some(module),
                 Some(Err(error)) => {
-                    self.shared.update(|status| {
+                    self.shared.board.update(|status| {
                         status.state = TokenState::Failed;
                         status.detail = format!("module {}: {error}", status.module);
                     });
@@ -187,29 +189,22 @@ impl Anchor {
         if self.attached.is_none() {
             return Err(TokenError::Absent { token });
         }
-        {
-            let mut guard = lock(&self.shared.guard);
-            if guard.has_failed(&pin) {
-                return Err(TokenError::PinAlreadyFailed { token });
-            }
-            if self.shared.live().is_some() && guard.kept().is_some() {
-                if guard.guess(&pin) {
-                    return Ok(());
-                }
-                drop(guard);
-                let detail = "it is unlocked already, and this PIN is not compared or not the one: lock it first";
-                return Err(TokenError::InputRefused { token, detail });
-            }
+        let in_use = self.shared.live().is_some();
+        if self.shared.pins.admit(&token, &pin, in_use)? == Admission::InUse {
+            return Ok(());
         }
         self.refresh_token_info();
-        if self.shared.status().pin == PinStatus::Locked {
+        if self.shared.board.status().pin == PinStatus::Locked {
             return Err(TokenError::PinLocked { token });
         }
-        self.log_in(pin, Attempt::ByHand)
+        if let Err(detail) = self.shared.pins.begin(&pin) {
+            return Err(TokenError::PinMemory { token, detail });
+        }
+        self.log_in(pin)
     }
 
     fn lock(&mut self) -> Result<(), TokenError> {
-        lock(&self.shared.guard).forget();
+        self.shared.pins.forget();
         let Some(attached) = &self.attached else {
             return Ok(());
         };
@@ -219,7 +214,7 @@ impl Anchor {
             let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
             attached.session.logout().map_err(Failure::from)
         };
-        self.shared.update(|status| {
+        self.shared.board.update(|status| {
             status.state = TokenState::Locked;
             status.detail = "locked by an administrator: unlock it with its PIN".into();
         });
@@ -257,7 +252,9 @@ impl Anchor {
             Err(failure) => return self.lose("the token does not answer", Some(failure)),
         }
         match session {
-            Ok(info) if login_required && !attach::is_logged_in(info.session_state()) && self.shared.is_live() => {
+            Ok(info)
+                if login_required && !attach::is_logged_in(info.session_state()) && self.shared.live().is_some() =>
+            {
                 self.shared.clear_live();
                 self.log_in_automatically();
             }
@@ -282,19 +279,19 @@ impl Anchor {
             "token lost"
         );
         self.detach();
-        self.shared.update(|status| {
+        self.shared.board.update(|status| {
             status.state = TokenState::Absent;
             why.clone_into(&mut status.detail);
         });
         if let Some(failure) = failure {
-            self.shared.note_error(failure.ckr.name());
+            self.shared.board.note_error(failure.ckr.name());
         }
         self.attach();
     }
 
     /// Logs out, wipes the PIN, and lets the token go.
     fn leave(&mut self) {
-        lock(&self.shared.guard).forget();
+        self.shared.pins.forget();
         if let Some(attached) = &self.attached {
             let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = attached.session.logout() {
@@ -307,8 +304,8 @@ impl Anchor {
     fn error(&self, failure: Failure) -> TokenError {
         TokenError::Ckr {
             token: self.shared.name.clone(),
-            function: failure.function,
-            ckr: failure.ckr.name(),
+            function: failure.function.into(),
+            ckr: failure.ckr.name().into(),
         }
     }
 }
@@ -316,37 +313,47 @@ impl Anchor {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::expect_used, reason = "tests")]
-    use std::sync::mpsc;
+    use std::sync::{Mutex, mpsc};
 
     use super::*;
-    use crate::{backlog::Backlog, queue::Queue};
-    use crate::{guard::PinGuard, handle::TokenHandle};
+    use crate::{
+        backlog::Backlog,
+        board::Board,
+        front::{Front, Server},
+        guard::PinGuard,
+        handle::TokenHandle,
+        jobs::Jobs,
+        queue::Queue,
+        wait::Waiting,
+    };
 
     #[test]
     fn a_busy_anchor_finds_the_latest_certificates_once_it_is_free() {
         // One command waits, and nobody takes it: every further one finds the queue full.
         let (sender, commands) = mpsc::sync_channel(1);
-        let guard = PinGuard::new(None, None).expect("randomness");
-        let shared = Arc::new(Shared::new(
-            "card".to_owned(),
-            "module".to_owned(),
-            TICK,
-            Queue::new(1, Backlog::default()),
-            sender,
-            guard,
-        ));
+        let board = Arc::new(Board::new("card".to_owned(), "module".to_owned(), None));
+        let queue = Arc::new(Queue::new(1, Backlog::default()));
+        let guard = Mutex::new(PinGuard::new(None, None).expect("randomness"));
+        let jobs = Jobs::Queue(Arc::clone(&queue));
+        let shared = Arc::new(Shared::new(Arc::clone(&board), jobs, sender.clone(), Arc::new(guard)));
         let selector = TokenSelector::Attributes {
             label: Some("card".to_owned()),
             serial: None,
         };
         let old = vec![vec![0]];
-        let mut anchor = Anchor::new(Arc::clone(&shared), commands, Arc::default(), selector, old);
-        let handle = TokenHandle::new(Arc::clone(&shared));
+        let mut anchor = Anchor::new(shared, commands, Arc::default(), selector, old);
+        let handle = TokenHandle::new(Arc::new(Front {
+            board: Arc::clone(&board),
+            call_deadline: TICK,
+            queue,
+            waiting: Waiting::new(),
+            server: Server::Anchor(sender),
+        }));
         for n in 1..=3 {
             handle.set_certificates(vec![vec![n]]);
         }
         anchor.tend();
         assert_eq!(anchor.certificates, [[3]]);
-        assert_eq!(shared.take_certificates(), None);
+        assert_eq!(board.take_certificates(), None);
     }
 }

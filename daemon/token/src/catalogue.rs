@@ -10,10 +10,12 @@ pub(crate) mod spki;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::key::KeyId;
 
 /// The private keys of a token, sorted by id.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catalogue {
     /// The keys, each once, sorted by id.
     pub keys: Vec<KeyEntry>,
@@ -32,7 +34,7 @@ impl Catalogue {
 }
 
 /// A private key and what belongs to it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyEntry {
     /// SHA-256 of `spki_der`.
     pub id: KeyId,
@@ -73,7 +75,7 @@ impl fmt::Debug for KeyEntry {
 }
 
 /// The algorithms that are listed; keys of others are left out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum KeyAlgorithm {
     /// RSA.
     Rsa {
@@ -94,7 +96,7 @@ pub enum KeyAlgorithm {
 
 /// What a key is for: the newest certificate's keyUsage and the key's attributes together. Without a certificate the
 /// attributes alone decide, and a key whose attributes allow both has no role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Roles {
     /// Signing mail.
     pub sign: bool,

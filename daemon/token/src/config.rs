@@ -1,20 +1,30 @@
 //! What is asked for: modules, and tokens found through them. Already checked by whoever read the configuration.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{guard::PinMemory, pin::Pin, uri::TokenUri};
 
-/// A PKCS#11 shared library. The environment it needs is that of the process, set before the process started.
+/// A PKCS#11 shared library.
 #[derive(Debug, Clone)]
 pub struct ModuleConfig {
     /// The name by which tokens refer to it.
     pub name: String,
     /// The shared library.
     pub path: PathBuf,
+    /// The environment of its process, and nothing else is in it.
+    pub environment: BTreeMap<String, String>,
+    /// It may use the network, as modules for network HSMs must.
+    pub network: bool,
+    /// It may start programs.
+    pub programs: bool,
+    /// Absolute paths of files and directories that it cannot open.
+    pub hidden: Vec<PathBuf>,
 }
 
 /// How a token is found among those that its module shows. Slot numbers play no part.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum TokenSelector {
     /// An RFC 7512 URI.
     Uri(TokenUri),
@@ -50,4 +60,6 @@ pub struct TokenConfig {
     pub certificates: Vec<Vec<u8>>,
     /// How long a job may wait before it is started. The caller's deadline may be nearer, never farther.
     pub call_deadline: Duration,
+    /// How much longer than that a call may go without an answer before the module's process is ended.
+    pub call_grace: Duration,
 }

@@ -1,11 +1,13 @@
 //! Why a token cannot do what it was asked for, and why a start failed.
 
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
 
 use crate::key::KeyId;
 
 /// An operation on a token failed. Every variant names the token as configured.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TokenError {
     /// No slot holds the token, its module has not answered yet or could not be used. Trying again later helps.
@@ -26,7 +28,7 @@ pub enum TokenError {
         /// The token.
         token: String,
         /// The token's answer.
-        ckr: &'static str,
+        ckr: Cow<'static, str>,
     },
     /// This PIN has failed before and was not tried. No try was spent.
     #[error("token {token} has refused this PIN before: it was not tried again")]
@@ -71,7 +73,7 @@ pub enum TokenError {
         /// The key.
         key: KeyId,
         /// `sign`, `decrypt` or `agree`.
-        operation: &'static str,
+        operation: Cow<'static, str>,
     },
     /// The key's algorithm does not go with the mechanism, or the token does not offer it.
     #[error("token {token} cannot do {mechanism} with this key")]
@@ -79,7 +81,7 @@ pub enum TokenError {
         /// The token.
         token: String,
         /// The mechanism.
-        mechanism: &'static str,
+        mechanism: Cow<'static, str>,
     },
     /// Too many jobs are waiting. Trying again helps.
     #[error("the queue of token {token} is full: try again later, or configure more sessions")]
@@ -93,6 +95,25 @@ pub enum TokenError {
         /// The token.
         token: String,
     },
+    /// The job was started and its deadline passed before the token answered. Whether it was done is not known.
+    #[error(
+        "token {token} was given the job and did not answer before the deadline; whether it was done is not known, and the module \
+         is started anew if it goes on like that"
+    )]
+    TimedOut {
+        /// The token.
+        token: String,
+    },
+    /// The module's process ended with the job in it, for the second time. Whether it was done is not known.
+    #[error(
+        "the module of token {token} ended while it had the job ({how}); whether it was done is not known: try again later"
+    )]
+    WorkerLost {
+        /// The token.
+        token: String,
+        /// How the process ended, such as the signal.
+        how: String,
+    },
     /// The ciphertext does not decrypt under this key. Deliberately says no more than that.
     #[error("token {token}: decryption failed")]
     DecryptionFailed {
@@ -105,7 +126,7 @@ pub enum TokenError {
         /// The token.
         token: String,
         /// What is wrong with it.
-        detail: &'static str,
+        detail: Cow<'static, str>,
     },
     /// The module answered with an error that has no variant of its own. The session has been closed; trying again may help.
     #[error("token {token}: {function} answered {ckr}")]
@@ -113,9 +134,9 @@ pub enum TokenError {
         /// The token.
         token: String,
         /// The PKCS#11 function.
-        function: &'static str,
+        function: Cow<'static, str>,
         /// Its answer.
-        ckr: &'static str,
+        ckr: Cow<'static, str>,
     },
     /// The process is shutting down.
     #[error("token {token}: shutting down")]
@@ -134,6 +155,8 @@ impl TokenError {
                 | Self::Locked { .. }
                 | Self::QueueFull { .. }
                 | Self::DeadlineExceeded { .. }
+                | Self::TimedOut { .. }
+                | Self::WorkerLost { .. }
                 | Self::Ckr { .. }
                 | Self::Shutdown { .. }
         )
@@ -154,6 +177,8 @@ impl TokenError {
             | Self::MechanismUnsupported { token, .. }
             | Self::QueueFull { token }
             | Self::DeadlineExceeded { token }
+            | Self::TimedOut { token }
+            | Self::WorkerLost { token, .. }
             | Self::DecryptionFailed { token }
             | Self::InputRefused { token, .. }
             | Self::Ckr { token, .. }
@@ -162,7 +187,7 @@ impl TokenError {
     }
 
     /// The CKR name behind the error, where there is one that may be shown.
-    pub fn ckr(&self) -> Option<&'static str> {
+    pub fn ckr(&self) -> Option<&str> {
         match self {
             Self::PinIncorrect { ckr, .. } | Self::Ckr { ckr, .. } => Some(ckr),
             Self::PinLocked { .. } => Some("CKR_PIN_LOCKED"),
@@ -210,7 +235,7 @@ pub enum StartError {
         tokens: String,
         /// Why.
         #[source]
-        source: ModuleError,
+        source: Box<ModuleError>,
     },
     /// The operating system refused a thread.
     #[error("a thread for {name} could not be started")]
@@ -224,7 +249,7 @@ pub enum StartError {
 }
 
 /// A PKCS#11 shared library cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum ModuleError {
     /// The file could not be loaded as a shared library, or is not a PKCS#11 module.
@@ -234,10 +259,13 @@ pub enum ModuleError {
     #[error("{function} answered {ckr}")]
     Ckr {
         /// The PKCS#11 function.
-        function: &'static str,
+        function: Cow<'static, str>,
         /// Its answer.
-        ckr: &'static str,
+        ckr: Cow<'static, str>,
     },
+    /// The process that was to load it ended.
+    #[error("its process ended while it was loaded: {0}")]
+    Ended(String),
     /// The library's two interfaces describe different libraries: it hands out those of another module it is linked to.
     #[error("its C_GetInterface belongs to another library ({interface}) than its C_GetFunctionList ({list})")]
     ForeignInterface {

@@ -6,15 +6,15 @@ use tokio::sync::{oneshot, watch};
 use zeroize::Zeroizing;
 
 use crate::{
-    anchor::Command,
+    anchor::{Command, Done},
     catalogue::Catalogue,
     error::TokenError,
-    job::{Dispatch, Job, Work},
+    front::{Front, Unsent},
+    job::{Dispatch, Job, Reply, Work},
     key::KeyId,
     mechanism::{DecryptScheme, SignInput, SignMechanism},
     pin::Pin,
     queue::Refusal,
-    shared::Shared,
     status::TokenStatus,
 };
 
@@ -23,32 +23,32 @@ use crate::{
 /// Dropping the future of an operation before a worker has taken it means that it is never started.
 #[derive(Clone)]
 pub struct TokenHandle {
-    shared: Arc<Shared>,
+    front: Arc<Front>,
 }
 
 impl TokenHandle {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+    pub(crate) fn new(front: Arc<Front>) -> Self {
+        Self { front }
     }
 
     /// The configured name.
     pub fn name(&self) -> &str {
-        &self.shared.name
+        &self.front.board.name
     }
 
     /// Where the token stands now.
     pub fn status(&self) -> TokenStatus {
-        self.shared.status()
+        self.front.board.status()
     }
 
     /// The keys, as last seen: an absent or locked token keeps its keys listed.
     pub fn catalogue(&self) -> Arc<Catalogue> {
-        self.shared.catalogue()
+        self.front.board.catalogue()
     }
 
     /// A counter that is raised at every change of status or catalogue.
     pub fn changes(&self) -> watch::Receiver<u64> {
-        self.shared.changes()
+        self.front.board.changes()
     }
 
     /// Signs. RSA and Ed25519 signatures are raw octets, ECDSA ones DER ECDSA-Sig-Value.
@@ -63,8 +63,8 @@ impl TokenHandle {
         dispatch: Dispatch,
     ) -> Result<Vec<u8>, TokenError> {
         let data = mechanism.prepare(input).map_err(|detail| TokenError::InputRefused {
-            token: self.shared.name.clone(),
-            detail,
+            token: self.front.board.name.clone(),
+            detail: detail.into(),
         })?;
         let mut signature = self.run(key, Work::Sign { mechanism, data }, dispatch).await?;
         Ok(std::mem::take(&mut *signature))
@@ -119,8 +119,7 @@ impl TokenHandle {
     /// # Errors
     /// [`TokenError::PinIncorrect`], [`TokenError::PinAlreadyFailed`], [`TokenError::PinLocked`], [`TokenError::Absent`].
     pub async fn unlock(&self, pin: Pin) -> Result<(), TokenError> {
-        let (reply, answer) = oneshot::channel();
-        self.command(Command::Unlock(pin, reply), answer).await
+        self.command(|done| Command::Unlock(pin, done)).await
     }
 
     /// Logs out and wipes the kept PIN, the configured one too. Operations under way are finished first.
@@ -128,45 +127,46 @@ impl TokenHandle {
     /// # Errors
     /// [`TokenError::Ckr`] if the token did not log out; its sessions are closed then, which ends the login as well.
     pub async fn lock(&self) -> Result<(), TokenError> {
-        let (reply, answer) = oneshot::channel();
-        self.command(Command::Lock(reply), answer).await
+        self.command(Command::Lock).await
     }
 
     /// Takes other certificates (DER) from outside the token in place of those given before. A token that is busy takes
     /// the latest ones once it no longer is.
     pub fn set_certificates(&self, certificates: Vec<Vec<u8>>) {
-        self.shared.leave_certificates(certificates);
-        // Only wakes the anchor: one with a full command queue is awake and finds them by itself.
-        let _ = self.shared.anchor.try_send(Command::Wake);
+        self.front.board.leave_certificates(certificates);
+        // Only wakes whoever serves the token: one with a full command queue is awake and finds them by itself.
+        let _ = self.front.command(Command::Wake);
     }
 
     async fn run(&self, key: KeyId, work: Work, dispatch: Dispatch) -> Result<Zeroizing<Vec<u8>>, TokenError> {
-        if !self.shared.is_live() {
-            return Err(self.shared.unavailable());
+        if !self.front.board.is_ready() {
+            return Err(self.front.board.unavailable());
         }
-        let deadline = dispatch.deadline_by(Instant::now() + self.shared.call_deadline);
+        let deadline = dispatch.deadline_by(Instant::now() + self.front.call_deadline);
         let is_signature = matches!(work, Work::Sign { .. });
         let (reply, answer) = oneshot::channel();
-        self.shared
+        self.front
             .queue
             .push(
                 Job {
                     key,
                     work,
                     deadline,
-                    reply,
+                    lost: 0,
+                    reply: Reply::Caller(reply),
                 },
                 dispatch.priority,
             )
             .map_err(|refusal| {
-                let token = self.shared.name.clone();
+                let token = self.front.board.name.clone();
                 match refusal {
                     Refusal::Full => TokenError::QueueFull { token },
                     Refusal::Closed => TokenError::Shutdown { token },
                 }
             })?;
+        self.front.notice_job();
         let answer = if is_signature {
-            self.shared.waiting.wait_for(answer).await
+            self.front.waiting.wait_for(answer).await
         } else {
             // Always asleep: how long a decryption takes must not be told more exactly than it is.
             answer.await.ok()
@@ -174,30 +174,31 @@ impl TokenHandle {
         answer.unwrap_or_else(|| Err(self.shut_down()))
     }
 
-    async fn command(
-        &self,
-        command: Command,
-        answer: oneshot::Receiver<Result<(), TokenError>>,
-    ) -> Result<(), TokenError> {
-        use std::sync::mpsc::TrySendError;
-        self.shared.anchor.try_send(command).map_err(|error| match error {
-            TrySendError::Full(_) => TokenError::QueueFull {
-                token: self.shared.name.clone(),
+    async fn command(&self, command: impl FnOnce(Done) -> Command) -> Result<(), TokenError> {
+        let (reply, answer) = oneshot::channel();
+        // The caller may have gone when it ends.
+        let done: Done = Box::new(move |result| drop(reply.send(result)));
+        self.front.command(command(done)).map_err(|unsent| match unsent {
+            Unsent::Full => TokenError::QueueFull {
+                token: self.name().to_owned(),
             },
-            TrySendError::Disconnected(_) => self.shut_down(),
+            Unsent::Gone => self.shut_down(),
         })?;
         answer.await.unwrap_or_else(|_| Err(self.shut_down()))
     }
 
     fn shut_down(&self) -> TokenError {
         TokenError::Shutdown {
-            token: self.shared.name.clone(),
+            token: self.front.board.name.clone(),
         }
     }
 }
 
 impl std::fmt::Debug for TokenHandle {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_tuple("TokenHandle").field(&self.shared.name).finish()
+        formatter
+            .debug_tuple("TokenHandle")
+            .field(&self.front.board.name)
+            .finish()
     }
 }

@@ -1,11 +1,13 @@
 //! A request on its way from the handle to a worker.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use crate::{
+    child::JobSocket,
     error::TokenError,
     key::KeyId,
     mechanism::{DecryptScheme, SignMechanism},
@@ -36,10 +38,21 @@ pub(crate) struct Job {
     pub(crate) key: KeyId,
     pub(crate) work: Work,
     pub(crate) deadline: Instant,
-    pub(crate) reply: oneshot::Sender<Answer>,
+    /// How often it was given to a process that ended with it.
+    pub(crate) lost: u8,
+    pub(crate) reply: Reply,
 }
 
+/// Who waits for the answer.
 #[derive(Debug)]
+pub(crate) enum Reply {
+    /// A future in this process.
+    Caller(oneshot::Sender<Answer>),
+    /// The other end of the socket, which knows the job by this number.
+    Socket(Arc<JobSocket>, u64),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Work {
     /// `data` is what C_Sign is given, apart from the cut of ECDSA digests.
     Sign {
@@ -58,12 +71,20 @@ pub(crate) enum Work {
 impl Job {
     /// Whether nobody waits for it any more.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
+        match &self.reply {
+            Reply::Caller(caller) => caller.is_closed(),
+            Reply::Socket(..) => false,
+        }
     }
 
     pub(crate) fn answer(self, answer: Answer) {
-        // The caller may have gone meanwhile; then nobody wants the answer.
-        let _ = self.reply.send(answer);
+        match self.reply {
+            Reply::Caller(caller) => {
+                // The caller may have gone meanwhile; then nobody wants the answer.
+                let _ = caller.send(answer);
+            }
+            Reply::Socket(socket, id) => socket.answer(id, answer),
+        }
     }
 }
 

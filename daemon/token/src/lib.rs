@@ -29,23 +29,32 @@
 
 mod anchor;
 mod backlog;
+mod board;
 mod capabilities;
 mod catalogue;
+mod child;
 mod ckr;
 mod config;
-#[cfg_attr(not(test), expect(dead_code, reason = "for the process that loads a module"))]
 mod confine;
+mod engine;
 mod error;
+mod front;
 mod guard;
 mod handle;
 mod job;
+mod jobs;
 mod key;
 mod mechanism;
 mod metrics;
 mod module;
+mod notice;
 mod oaep;
+mod packet;
 mod pin;
+mod pins;
 mod point;
+mod process;
+mod protocol;
 mod queue;
 #[expect(unsafe_code, reason = "calls through the module's function list; see the file")]
 mod raw;
@@ -60,6 +69,7 @@ mod worker;
 
 pub use backlog::Backlog;
 pub use catalogue::{Catalogue, KeyAlgorithm, KeyEntry, Roles};
+pub use child::{WorkerError, serve as serve_module};
 pub use config::{ModuleConfig, TokenConfig, TokenSelector};
 pub use error::{ModuleError, StartError, TokenError};
 pub use guard::{MemoryError, PinMemory};
@@ -70,8 +80,10 @@ pub use mechanism::{DecryptScheme, Digest, SignInput, SignMechanism};
 pub use metrics::{
     BOUNDS, CallsSnapshot, FailuresSnapshot, Histogram, HistogramSnapshot, Login, Metrics, MetricsSnapshot, Operation,
 };
+pub use notice::{Ending, Notice};
 pub use pin::Pin;
+pub use process::Launch;
 pub use queue::Priority;
 pub use status::{PinStatus, TokenState, TokenStatus};
-pub use tokens::Tokens;
+pub use tokens::{Reviver, Tokens};
 pub use uri::{TokenUri, UriError};

@@ -1,12 +1,13 @@
 //! What a key is asked to do, in terms that the token does not have to know: hashing and DigestInfo happen here.
 
+use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use crate::catalogue::KeyAlgorithm;
 
 /// A hash function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Digest {
     /// SHA-1: for OAEP and old mail only.
     Sha1,
@@ -19,7 +20,7 @@ pub enum Digest {
 }
 
 /// A signature mechanism.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum SignMechanism {
     /// RSASSA-PKCS1-v1_5 (RFC 8017 section 8.2).
     RsaPkcs1(Digest),
@@ -41,7 +42,7 @@ pub enum SignInput {
 }
 
 /// A key-transport scheme.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DecryptScheme {
     /// RSAES-PKCS1-v1_5 (RFC 8017 section 7.2).
     RsaPkcs1,

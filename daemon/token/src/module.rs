@@ -194,6 +194,17 @@ impl Loading {
         self.done.notify_all();
     }
 
+    /// The outcome, whenever it comes.
+    pub(crate) fn outcome(&self) -> Result<Arc<Module>, ModuleError> {
+        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if let Some(outcome) = &*outcome {
+                return outcome.clone();
+            }
+            outcome = self.done.wait(outcome).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// The outcome, if it comes within this time.
     pub(crate) fn wait(&self, patience: Duration) -> Option<Result<Arc<Module>, ModuleError>> {
         let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
@@ -207,7 +218,7 @@ impl Loading {
 
 fn ckr(failure: Failure) -> ModuleError {
     ModuleError::Ckr {
-        function: failure.function,
-        ckr: failure.ckr.name(),
+        function: failure.function.into(),
+        ckr: failure.ckr.name().into(),
     }
 }

@@ -17,7 +17,7 @@ use crate::{backlog::Backlog, wait::several_processors};
 /// How long a worker that has run out of jobs looks for the next one before it sleeps. A caller with one request in flight
 /// sends the next one within this time, and waking a sleeper on another processor takes longer than many a signature. One
 /// worker looks at a time, and it yields the processor to whoever wants it.
-const LOOK: Duration = Duration::from_micros(200);
+pub(crate) const LOOK: Duration = Duration::from_micros(200);
 
 /// Which jobs go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -93,16 +93,17 @@ impl<T> Queue<T> {
         Ok(())
     }
 
-    /// Gives a job back that was taken and not started, before all others; beyond the capacity if it must be.
-    pub(crate) fn put_back(&self, job: T) -> Result<(), T> {
+    /// Gives a job back that was taken and not started, before all others; beyond the capacity if it must be. A closed queue
+    /// returns it.
+    pub(crate) fn put_back(&self, job: T) -> Option<T> {
         let mut state = self.lock();
         if state.closed {
-            return Err(job);
+            return Some(job);
         }
         state.interactive.push_front(job);
         self.backlog.add();
         self.wake(state);
-        Ok(())
+        None
     }
 
     /// Waits for the next job; `None` once the queue is closed.
@@ -124,6 +125,14 @@ impl<T> Queue<T> {
                 self.look(state)
             };
         }
+    }
+
+    /// The next job, if there is one now.
+    pub(crate) fn try_take(&self) -> Option<T> {
+        let mut state = self.lock();
+        let job = state.interactive.pop_front().or_else(|| state.bulk.pop_front())?;
+        self.backlog.remove(1);
+        Some(job)
     }
 
     /// Takes out the jobs that nobody should start any more.
@@ -227,7 +236,7 @@ mod tests {
         ] {
             queue.push(job, priority).unwrap();
         }
-        queue.put_back(0).unwrap();
+        assert_eq!(queue.put_back(0), None);
         assert_eq!([(); 5].map(|()| queue.take().unwrap()), [0, 2, 4, 1, 3]);
     }
 
@@ -257,7 +266,7 @@ mod tests {
         assert_eq!(queue.close(), [2, 1]);
         assert_eq!(queue.take(), None);
         assert_eq!(queue.push(3, Priority::Bulk), Err(Refusal::Closed));
-        assert_eq!(queue.put_back(3), Err(3));
+        assert_eq!(queue.put_back(3), Some(3));
     }
 
     #[test]
@@ -297,7 +306,7 @@ mod tests {
         queue.push(1, Priority::Bulk).unwrap();
         assert_eq!(looking.recv_timeout(PATIENCE).unwrap(), Some(1));
         assert_eq!(queue.lock().asleep.len(), 1);
-        queue.put_back(2).unwrap();
+        assert_eq!(queue.put_back(2), None);
         assert_eq!(asleep.recv_timeout(PATIENCE).unwrap(), Some(2));
     }
 
@@ -378,7 +387,7 @@ mod tests {
             assert_eq!(queue.push(4, Priority::Bulk), Err(Refusal::Full));
         }
         assert_eq!(backlog.waiting(), 8);
-        queues[0].put_back(queues[0].take().unwrap()).unwrap();
+        assert_eq!(queues[0].put_back(queues[0].take().unwrap()), None);
         queues[1].take();
         assert_eq!(backlog.waiting(), 7);
         assert_eq!(queues[0].remove_if(|job| *job == 3), [3]);

@@ -1,7 +1,11 @@
 //! What is known about a token at a moment.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 /// Where a token stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum TokenState {
     /// The module is being loaded, or the token looked for the first time.
     #[default]
@@ -17,7 +21,7 @@ pub enum TokenState {
 }
 
 /// What the token says about the user PIN, and what was seen when logging in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum PinStatus {
     /// Nothing to report.
     #[default]
@@ -31,7 +35,7 @@ pub enum PinStatus {
 }
 
 /// A token's state, identity and numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TokenStatus {
     /// Where it stands.
     pub state: TokenState,
@@ -39,7 +43,7 @@ pub struct TokenStatus {
     pub detail: String,
     /// The name of the CKR that the token answered last, other than CKR_OK; none since the last success. A ciphertext that
     /// could not be decrypted does not show here.
-    pub last_error: Option<&'static str>,
+    pub last_error: Option<Cow<'static, str>>,
     /// The module's name in the configuration.
     pub module: String,
     /// CK_TOKEN_INFO's label; empty until the token has been seen.

@@ -1,25 +1,34 @@
-//! All configured tokens: checks, threads, and the end of it.
+//! All configured tokens: checks, the start of whoever serves them, and the end of it.
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, mpsc},
-    thread::{self, JoinHandle},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+    },
+    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
+use tokio::{runtime::Handle, sync::oneshot};
 
 use crate::{
-    anchor::{Anchor, Command},
     backlog::Backlog,
+    board::Board,
     config::{ModuleConfig, TokenConfig, TokenSelector},
-    error::{StartError, TokenError},
+    confine::Confinement,
+    engine::{Engine, EngineToken, spawn},
+    error::{ModuleError, StartError, TokenError},
+    front::{Front, Server},
     guard::PinGuard,
     handle::TokenHandle,
-    module::{Loading, Module},
+    jobs::Jobs,
+    module::Loading,
+    notice::Notice,
+    process::{Courier, Event, Launch, Supervisor, Ward},
     queue::Queue,
-    shared::Shared,
-    worker::Worker,
+    wait::Waiting,
 };
 
 /// How long the start waits for modules to load, so that a missing file or a refusal is an error of the start. A module
@@ -29,56 +38,131 @@ const LOAD_PATIENCE: Duration = Duration::from_secs(5);
 /// How long dropping [`Tokens`] without a shutdown waits for their threads.
 const DROP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Commands that may wait for an anchor.
-const COMMANDS: usize = 64;
+/// What a supervisor may be told before it listens.
+const EVENTS: usize = 256;
 
-/// The tokens that are served, and the threads behind them.
+/// Notices that may wait to be taken.
+const NOTICES: usize = 64;
+
+/// The tokens that are served, and whoever serves them.
 pub struct Tokens {
     handles: Vec<TokenHandle>,
-    shared: Vec<Arc<Shared>>,
-    threads: Vec<JoinHandle<()>>,
-    modules: Vec<Arc<Loading>>,
+    fronts: Vec<Arc<Front>>,
+    engine: Engine,
+    supervisors: Vec<(SyncSender<Event>, JoinHandle<()>)>,
+    notices: Option<tokio::sync::mpsc::Receiver<Notice>>,
+}
+
+/// What tokens of one process share, and how one of them is told whether its module could be loaded.
+struct StartingModule<'a> {
+    config: &'a ModuleConfig,
+    tokens: Vec<TokenConfig>,
 }
 
 impl Tokens {
-    /// Checks names, loads the modules that tokens use, and starts the threads. A token that is absent, locked or hung does
-    /// not hold up the start: its state says what it is. What waits at any of them is counted in `backlog`.
+    /// Checks names and starts a process for each module that tokens use. A token that is absent, locked or hung does not
+    /// hold up the start: its state says what it is. What waits at any of them is counted in `backlog`.
+    ///
+    /// Call it in a tokio runtime with I/O, on a thread that may block.
     ///
     /// # Errors
     /// A configuration that contradicts itself, or a module that cannot be loaded or initialised.
-    pub fn start(modules: Vec<ModuleConfig>, tokens: Vec<TokenConfig>, backlog: &Backlog) -> Result<Self, StartError> {
-        check(&modules, &tokens)?;
-        let mut loading = HashMap::new();
-        for module in &modules {
-            if tokens.iter().any(|token| token.module == module.name) {
-                loading.insert(module.name.clone(), load(module)?);
+    pub fn start(
+        modules: &[ModuleConfig],
+        tokens: Vec<TokenConfig>,
+        launch: &Launch,
+        backlog: &Backlog,
+    ) -> Result<Self, StartError> {
+        check(modules, &tokens)?;
+        let runtime = Handle::try_current().map_err(|error| StartError::Thread {
+            name: "tokens".to_owned(),
+            source: std::io::Error::other(error),
+        })?;
+        let mut all = Self::none();
+        let (notices, taken) = tokio::sync::mpsc::channel(NOTICES);
+        all.notices = Some(taken);
+        let mut first = Vec::new();
+        for StartingModule { config, tokens } in by_module(modules, tokens) {
+            let (events, heard) = mpsc::sync_channel(EVENTS);
+            let (told, outcome) = mpsc::sync_channel(1);
+            first.push((config, users(&tokens), outcome));
+            let mut wards = Vec::new();
+            for (number, token) in (0_u16..).zip(tokens) {
+                wards.push(all.ward(token, number, &events, backlog)?);
             }
+            let supervisor = Supervisor {
+                module: config.name.clone(),
+                path: config.path.clone(),
+                environment: config.environment.clone(),
+                launch: launch.clone(),
+                confinement: Confinement {
+                    network: config.network,
+                    programs: config.programs,
+                    hidden: config.hidden.clone(),
+                },
+                wards,
+                runtime: runtime.clone(),
+                events: heard,
+                sender: events.clone(),
+                notices: notices.clone(),
+                first: Some(told),
+            };
+            let thread = spawn(&config.name, "supervise", move || supervisor.run());
+            all.supervisors.push((events, thread.map_err(no_thread(&config.name))?));
         }
-        wait_for(&modules, &tokens, &loading)?;
-        let modules = loading.values().map(Arc::clone).collect();
-        let mut all = Self {
-            handles: Vec::new(),
-            shared: Vec::new(),
-            threads: Vec::new(),
-            modules,
-        };
-        for token in tokens {
-            if let Some(loading) = loading.get(&token.module)
-                && let Err(error) = all.start_token(token, Arc::clone(loading), backlog.clone())
-            {
-                return Err(error);
-            }
+        let latest = Instant::now() + LOAD_PATIENCE;
+        for (module, users, outcome) in first {
+            wait_for(module, users, |patience| hear(&outcome, patience), latest)?;
         }
         Ok(all)
     }
 
-    /// One handle for each configured token, in the order of the configuration.
+    /// The same with every module in this process, which is what a module's process does itself: for tests, and to
+    /// measure what the processes cost. A module that hangs or crashes takes this process with it.
+    ///
+    /// # Errors
+    /// As [`Tokens::start`].
+    pub fn start_in_process(
+        modules: &[ModuleConfig],
+        tokens: Vec<TokenConfig>,
+        backlog: &Backlog,
+    ) -> Result<Self, StartError> {
+        check(modules, &tokens)?;
+        let mut all = Self::none();
+        let mut first: Vec<(&ModuleConfig, String, Arc<Loading>)> = Vec::new();
+        for StartingModule { config, tokens } in by_module(modules, tokens) {
+            let loading = all.engine.load(&config.name, config.path.clone());
+            let loading = loading.map_err(no_thread(&config.name))?;
+            first.push((config, users(&tokens), Arc::clone(&loading)));
+            for token in tokens {
+                all.start_thread(token, Arc::clone(&loading), backlog)?;
+            }
+        }
+        let latest = Instant::now() + LOAD_PATIENCE;
+        for (module, users, loading) in first {
+            let outcome = |patience| loading.wait(patience).map(|outcome| outcome.map(drop));
+            wait_for(module, users, outcome, latest)?;
+        }
+        Ok(all)
+    }
+
+    /// One handle for each configured token, by module and in the order of the configuration.
     pub fn handles(&self) -> &[TokenHandle] {
         &self.handles
     }
 
-    /// Answers what waits with [`TokenError::Shutdown`], finishes what has been started, logs out, wipes PINs and finalises
-    /// the modules. Does not end before a call that hangs in a module does: bound it with a timeout.
+    /// Where the ends of modules' processes are told. The first call has it.
+    pub fn take_notices(&mut self) -> Option<tokio::sync::mpsc::Receiver<Notice>> {
+        self.notices.take()
+    }
+
+    /// A way to have parked modules tried again, which may be used as long as the tokens are served.
+    pub fn reviver(&self) -> Reviver {
+        Reviver(self.supervisors.iter().map(|(events, _)| events.clone()).collect())
+    }
+
+    /// Answers what waits with [`TokenError::Shutdown`], finishes what has been started, logs out, wipes PINs and ends the
+    /// modules. With a module in this process it does not end before a call that hangs does: bound it with a timeout.
     pub async fn shutdown(mut self) {
         let (done, wait) = oneshot::channel();
         self.end(move || {
@@ -89,64 +173,108 @@ impl Tokens {
         let _ = wait.await;
     }
 
-    fn start_token(&mut self, config: TokenConfig, loading: Arc<Loading>, backlog: Backlog) -> Result<(), StartError> {
-        let guard = PinGuard::new(config.pin_memory, config.pin).map_err(|error| StartError::Thread {
-            name: config.name.clone(),
-            source: std::io::Error::other(error),
-        })?;
-        let (anchor, commands) = mpsc::sync_channel(COMMANDS);
-        let name = config.name;
-        let shared = Arc::new(Shared::new(
-            name.clone(),
-            config.module,
-            config.call_deadline,
-            Queue::new(config.queue, backlog),
-            anchor,
-            guard,
-        ));
-        self.shared.push(Arc::clone(&shared));
-        self.handles.push(TokenHandle::new(Arc::clone(&shared)));
-        let anchor = Anchor::new(
-            Arc::clone(&shared),
-            commands,
-            loading,
-            config.selector,
-            config.certificates,
-        );
-        self.threads.push(spawn(&name, "anchor", move || anchor.run())?);
-        for _ in 0..config.sessions {
-            let worker = Worker::new(Arc::clone(&shared));
-            self.threads.push(spawn(&name, "worker", move || worker.run())?);
+    fn none() -> Self {
+        Self {
+            handles: Vec::new(),
+            fronts: Vec::new(),
+            engine: Engine::default(),
+            supervisors: Vec::new(),
+            notices: None,
         }
+    }
+
+    fn ward(
+        &mut self,
+        config: TokenConfig,
+        number: u16,
+        events: &SyncSender<Event>,
+        backlog: &Backlog,
+    ) -> Result<Ward, StartError> {
+        let pins = Arc::new(Mutex::new(guard(&config)?));
+        let board = Arc::new(Board::new(config.name, config.module, None));
+        let queue = Arc::new(Queue::new(config.queue, backlog.clone()));
+        let courier = Arc::new(Courier::new(Arc::clone(&board), Arc::clone(&queue), config.sessions));
+        self.add(Front {
+            board: Arc::clone(&board),
+            call_deadline: config.call_deadline,
+            queue: Arc::clone(&queue),
+            waiting: Waiting::new(),
+            server: Server::Process {
+                courier: Arc::clone(&courier),
+                supervisor: events.clone(),
+                token: number,
+            },
+        });
+        Ok(Ward {
+            board,
+            queue,
+            courier,
+            pins,
+            selector: config.selector,
+            sessions: config.sessions,
+            certificates: config.certificates,
+            patience: config.call_deadline + config.call_grace,
+            desk: Default::default(),
+        })
+    }
+
+    fn start_thread(
+        &mut self,
+        config: TokenConfig,
+        loading: Arc<Loading>,
+        backlog: &Backlog,
+    ) -> Result<(), StartError> {
+        let pins = Arc::new(Mutex::new(guard(&config)?));
+        let board = Arc::new(Board::new(config.name.clone(), config.module, None));
+        let queue = Arc::new(Queue::new(config.queue, backlog.clone()));
+        let token = EngineToken {
+            board: Arc::clone(&board),
+            jobs: Jobs::Queue(Arc::clone(&queue)),
+            pins,
+            selector: config.selector,
+            certificates: config.certificates,
+            sessions: config.sessions,
+        };
+        let anchor = self
+            .engine
+            .start_token(token, loading)
+            .map_err(no_thread(&config.name))?;
+        self.add(Front {
+            board,
+            call_deadline: config.call_deadline,
+            queue,
+            waiting: Waiting::new(),
+            server: Server::Anchor(anchor),
+        });
         Ok(())
     }
 
-    fn stop(&self) {
-        for shared in &self.shared {
-            for job in shared.queue.close() {
-                job.answer(Err(TokenError::Shutdown {
-                    token: shared.name.clone(),
-                }));
-            }
-            // Only wakes the anchor: one with a full command queue is awake and sees that the jobs' queue is closed.
-            let _ = shared.anchor.try_send(Command::Wake);
-        }
+    fn add(&mut self, front: Front) {
+        let front = Arc::new(front);
+        self.fronts.push(Arc::clone(&front));
+        self.handles.push(TokenHandle::new(front));
     }
 
-    /// Stops every thread and, on a thread of its own, waits for them, finalises the modules and says that it is `done`.
+    /// Stops everything and, on a thread of its own, waits for it and says that it is `done`.
     fn end(&mut self, done: impl FnOnce() + Send + 'static) {
-        self.stop();
-        let threads = std::mem::take(&mut self.threads);
-        let modules = std::mem::take(&mut self.modules);
+        for front in &self.fronts {
+            for job in front.queue.close() {
+                job.answer(Err(TokenError::Shutdown {
+                    token: front.board.name.clone(),
+                }));
+            }
+        }
+        let mut engine = std::mem::take(&mut self.engine);
+        let supervisors = std::mem::take(&mut self.supervisors);
         let spawned = spawn("tokens", "end", move || {
-            for thread in threads {
+            for (events, _) in &supervisors {
+                // One that has ended needs no telling.
+                let _ = events.send(Event::Stop);
+            }
+            for (_, thread) in supervisors {
                 let _ = thread.join();
             }
-            for module in modules {
-                if let Some(Ok(module)) = module.wait(Duration::ZERO) {
-                    module.finalize();
-                }
-            }
+            engine.end();
             done();
         });
         if let Err(error) = spawned {
@@ -159,13 +287,94 @@ impl Drop for Tokens {
     /// The same as [`Tokens::shutdown`], for a few seconds at most: a process that exits while a thread is inside a
     /// module runs the module's destructors under it, which crashes.
     fn drop(&mut self) {
-        if !self.threads.is_empty() {
+        if !self.engine.is_idle() || !self.supervisors.is_empty() {
             let (done, wait) = mpsc::sync_channel(1);
             self.end(move || {
                 // Nobody may be waiting any more.
                 let _ = done.send(());
             });
             let _ = wait.recv_timeout(DROP_PATIENCE);
+        }
+    }
+}
+
+/// Has parked modules tried again.
+#[derive(Debug, Clone)]
+pub struct Reviver(Vec<SyncSender<Event>>);
+
+impl Reviver {
+    /// Starts the process of every module that was left alone because it kept ending.
+    pub fn revive(&self) {
+        for events in &self.0 {
+            // One with a full line is not parked, and one that has ended is not coming back.
+            let _ = events.try_send(Event::Revive);
+        }
+    }
+}
+
+/// The modules that have tokens, with them.
+fn by_module(modules: &[ModuleConfig], tokens: Vec<TokenConfig>) -> Vec<StartingModule<'_>> {
+    let mut sorted: HashMap<String, Vec<TokenConfig>> = HashMap::new();
+    for token in tokens {
+        sorted.entry(token.module.clone()).or_default().push(token);
+    }
+    modules
+        .iter()
+        .filter_map(|config| {
+            let tokens = sorted.remove(&config.name)?;
+            Some(StartingModule { config, tokens })
+        })
+        .collect()
+}
+
+fn users(tokens: &[TokenConfig]) -> String {
+    let names: Vec<String> = tokens.iter().map(|token| format!("token {}", token.name)).collect();
+    names.join(", ")
+}
+
+fn guard(config: &TokenConfig) -> Result<PinGuard, StartError> {
+    PinGuard::new(config.pin_memory.clone(), config.pin.clone()).map_err(|error| StartError::Thread {
+        name: config.name.clone(),
+        source: std::io::Error::other(error),
+    })
+}
+
+fn no_thread(name: &str) -> impl FnOnce(std::io::Error) -> StartError {
+    let name = name.to_owned();
+    move |source| StartError::Thread { name, source }
+}
+
+fn hear(outcome: &Receiver<Result<(), ModuleError>>, patience: Duration) -> Option<Result<(), ModuleError>> {
+    match outcome.recv_timeout(patience) {
+        Ok(outcome) => Some(outcome),
+        Err(RecvTimeoutError::Timeout) => None,
+        // The supervisor has ended, which it does only when it is told to.
+        Err(RecvTimeoutError::Disconnected) => Some(Err(ModuleError::Ended("its supervisor has ended".to_owned()))),
+    }
+}
+
+fn wait_for(
+    module: &ModuleConfig,
+    tokens: String,
+    outcome: impl FnOnce(Duration) -> Option<Result<(), ModuleError>>,
+    latest: Instant,
+) -> Result<(), StartError> {
+    let (name, path): (String, PathBuf) = (module.name.clone(), module.path.clone());
+    match outcome(latest.saturating_duration_since(Instant::now())) {
+        Some(Err(source)) => Err(StartError::Module {
+            module: name,
+            path,
+            tokens,
+            source: Box::new(source),
+        }),
+        Some(Ok(())) => Ok(()),
+        None => {
+            tracing::warn!(
+                module = name,
+                path = %path.display(),
+                "the module does not answer; its tokens are served when it does"
+            );
+            Ok(())
         }
     }
 }
@@ -213,59 +422,6 @@ fn check(modules: &[ModuleConfig], tokens: &[TokenConfig]) -> Result<(), StartEr
     Ok(())
 }
 
-fn load(module: &ModuleConfig) -> Result<Arc<Loading>, StartError> {
-    let loading = Arc::new(Loading::default());
-    let (path, finished) = (module.path.clone(), Arc::clone(&loading));
-    // Not joined: it ends when C_Initialize does.
-    drop(spawn(&module.name, "load", move || {
-        finished.finish(Module::load(&path).map(Arc::new))
-    })?);
-    Ok(loading)
-}
-
-fn wait_for(
-    modules: &[ModuleConfig],
-    tokens: &[TokenConfig],
-    loading: &HashMap<String, Arc<Loading>>,
-) -> Result<(), StartError> {
-    let latest = Instant::now() + LOAD_PATIENCE;
-    for module in modules {
-        let Some(loading) = loading.get(&module.name) else {
-            continue;
-        };
-        match loading.wait(latest.saturating_duration_since(Instant::now())) {
-            Some(Err(source)) => {
-                let users = tokens.iter().filter(|token| token.module == module.name);
-                let users: Vec<String> = users.map(|token| format!("token {}", token.name)).collect();
-                let (module, path) = (module.name.clone(), module.path.clone());
-                return Err(StartError::Module {
-                    module,
-                    path,
-                    tokens: users.join(", "),
-                    source,
-                });
-            }
-            Some(Ok(_)) => {}
-            None => tracing::warn!(
-                module = module.name,
-                path = %module.path.display(),
-                "the module does not answer; its tokens are served when it does"
-            ),
-        }
-    }
-    Ok(())
-}
-
-fn spawn(name: &str, role: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StartError> {
-    thread::Builder::new()
-        .name(format!("{role} {name}"))
-        .spawn(body)
-        .map_err(|source| StartError::Thread {
-            name: name.to_owned(),
-            source,
-        })
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -275,6 +431,10 @@ mod tests {
         ModuleConfig {
             name: name.into(),
             path: "/nonexistent/module.so".into(),
+            environment: Default::default(),
+            network: false,
+            programs: false,
+            hidden: vec![],
         }
     }
 
@@ -292,11 +452,12 @@ mod tests {
             pin_memory: None,
             certificates: vec![],
             call_deadline: Duration::from_secs(1),
+            call_grace: Duration::from_secs(1),
         }
     }
 
     fn refusal(modules: Vec<ModuleConfig>, tokens: Vec<TokenConfig>) -> String {
-        Tokens::start(modules, tokens, &Backlog::default())
+        Tokens::start_in_process(&modules, tokens, &Backlog::default())
             .err()
             .unwrap()
             .to_string()
@@ -333,6 +494,6 @@ mod tests {
 
     #[test]
     fn a_module_that_no_token_uses_is_not_loaded() {
-        assert!(Tokens::start(vec![module("m")], vec![], &Backlog::default()).is_ok());
+        assert!(Tokens::start_in_process(&[module("m")], vec![], &Backlog::default()).is_ok());
     }
 }

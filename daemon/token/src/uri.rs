@@ -12,6 +12,7 @@
 use std::{fmt, str::FromStr};
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 
 /// Longer URIs are refused.
 const MAX_LEN: usize = 4096;
@@ -20,7 +21,7 @@ const MAX_LEN: usize = 4096;
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A PKCS#11 URI that names a token by at least one of label, serial number, manufacturer and model.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenUri {
     token: Option<String>,
     manufacturer: Option<String>,

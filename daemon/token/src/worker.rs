@@ -65,7 +65,7 @@ impl Worker {
 
     /// Serves jobs until the queue is closed.
     pub(crate) fn run(mut self) {
-        while let Some(job) = self.shared.queue.take() {
+        while let Some(job) = self.shared.jobs.take() {
             if job.is_abandoned() {
                 continue;
             }
@@ -81,13 +81,13 @@ impl Worker {
                     let succeeded = answer.is_ok();
                     job.answer(answer);
                     if succeeded {
-                        self.shared.note_success();
+                        self.shared.board.note_success();
                     } else {
                         self.clean_up(aftermath);
                     }
                 }
                 Outcome::NoSession => {
-                    if let Err(job) = self.shared.queue.put_back(job) {
+                    if let Some(job) = self.shared.jobs.put_back(job) {
                         job.answer(Err(TokenError::Shutdown {
                             token: self.shared.name.clone(),
                         }));
@@ -114,7 +114,7 @@ impl Worker {
         let mut repairs = 0;
         loop {
             let Some(live) = self.current() else {
-                return Outcome::Answered(Err(self.shared.unavailable()));
+                return Outcome::Answered(Err(self.shared.board.unavailable()));
             };
             let Some(key) = live.keys.get(&job.key).copied() else {
                 let token = self.shared.name.clone();
@@ -126,7 +126,7 @@ impl Worker {
                 Err(Fault::Failed { failure, error }) => {
                     if failure.function == "C_OpenSession"
                         && failure.ckr.0 == CKR_SESSION_COUNT
-                        && self.shared.sessions.load(Ordering::Relaxed) > 0
+                        && self.shared.board.sessions.load(Ordering::Relaxed) > 0
                     {
                         return Outcome::NoSession;
                     }
@@ -169,8 +169,8 @@ impl Worker {
                     aftermath.examine = Some(live.generation);
                     return Outcome::Answered(Err(TokenError::Ckr {
                         token: self.shared.name.clone(),
-                        function: failure.function,
-                        ckr: failure.ckr.name(),
+                        function: failure.function.into(),
+                        ckr: failure.ckr.name().into(),
                     }));
                 }
             }
@@ -187,14 +187,14 @@ impl Worker {
         if self.session.is_none() {
             let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
             let session = live.module.context.open_ro_session(live.slot).map_err(Failure::from)?;
-            self.shared.sessions.fetch_add(1, Ordering::Relaxed);
+            self.shared.board.sessions.fetch_add(1, Ordering::Relaxed);
             self.session = Some(OpenSession {
                 session,
                 attachment: live.attachment,
             });
         }
         let Some(open) = &self.session else {
-            return Err(Fault::from(self.shared.unavailable()));
+            return Err(Fault::from(self.shared.board.unavailable()));
         };
         if key.always_authenticate {
             let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
@@ -243,7 +243,7 @@ impl Worker {
         if aftermath.close_session {
             self.abandon_or_close(failure.ckr.remedy());
         }
-        self.shared.note_error(failure.ckr.name());
+        self.shared.board.note_error(failure.ckr.name());
         if let Some(generation) = aftermath.examine {
             // If the anchor is busy it is looking after the token already.
             let repair = Repair {
@@ -264,7 +264,7 @@ impl Worker {
 
     fn close_session(&mut self) {
         if let Some(open) = self.session.take() {
-            self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
+            self.shared.board.sessions.fetch_sub(1, Ordering::Relaxed);
             if let Err(error) = open.session.close() {
                 tracing::debug!(token = self.shared.name, %error, "a session could not be closed");
             }
@@ -274,7 +274,7 @@ impl Worker {
     /// Forgets a session that the module has forgotten, without C_CloseSession: its number may be another's by now.
     fn abandon_session(&mut self) {
         if let Some(open) = self.session.take() {
-            self.shared.sessions.fetch_sub(1, Ordering::Relaxed);
+            self.shared.board.sessions.fetch_sub(1, Ordering::Relaxed);
             std::mem::forget(open.session);
         }
     }

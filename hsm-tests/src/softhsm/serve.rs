@@ -1,6 +1,6 @@
 //! Serving a SoftHSM token with `chancery-token` inside a test's child process.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use chancery_token::{
@@ -27,6 +27,7 @@ pub fn config(token: &Token) -> TokenConfig {
         pin_memory: None,
         certificates: Vec::new(),
         call_deadline: PATIENCE,
+        call_grace: PATIENCE,
     }
 }
 
@@ -46,10 +47,14 @@ pub fn start_faulty(tokens: Vec<TokenConfig>) -> Result<Tokens> {
 }
 
 fn start_on(path: PathBuf, tokens: Vec<TokenConfig>) -> Result<Tokens> {
-    Ok(Tokens::start(
-        vec![ModuleConfig {
+    Ok(Tokens::start_in_process(
+        &[ModuleConfig {
             name: "softhsm".to_owned(),
             path,
+            environment: BTreeMap::new(),
+            network: false,
+            programs: false,
+            hidden: Vec::new(),
         }],
         tokens,
         &Backlog::default(),

@@ -1,16 +1,13 @@
 //! `chanceryd run`: the process around [`crate::app`].
 
-use std::collections::BTreeMap;
-use std::io;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use chancery_token::Backlog;
 
 use super::{EX_CONFIG, fail, with_causes};
-use crate::config::{Config, module_environment};
+use crate::config::Config;
 use crate::listen::Activated;
 use crate::{app, hardening, logging};
 
@@ -24,12 +21,6 @@ pub fn run(file: &Path) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(EX_CONFIG, error),
     };
-    if let Err(error) = enter_module_environment(&module_environment(&config.modules)) {
-        return fail(
-            1,
-            format_args!("the environment for the modules cannot be set: {error}"),
-        );
-    }
     let level = match logging::start(config.log) {
         Ok(level) => level,
         Err(error) => {
@@ -79,20 +70,4 @@ pub fn run(file: &Path) -> ExitCode {
 /// messages have threads of their own, and the fewer share the requests, the more each finds at hand when it is woken.
 fn wire_threads() -> usize {
     std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
-}
-
-/// Modules read their environment with `getenv`, from any of their threads; the only safe time to set it is before the
-/// process begins. So it begins again, once, with the same process id and descriptors, if anything is not as it should be.
-fn enter_module_environment(wanted: &BTreeMap<&str, &str>) -> io::Result<()> {
-    let is_set = |(name, value): (&&str, &&str)| std::env::var_os(name).is_some_and(|set| set == **value);
-    if wanted.iter().all(is_set) {
-        return Ok(());
-    }
-    let mut arguments = std::env::args_os();
-    let mut command = Command::new(std::env::current_exe()?);
-    if let Some(name) = arguments.next() {
-        command.arg0(name);
-    }
-    // Returns only if it fails.
-    Err(command.args(arguments).envs(wanted).exec())
 }

@@ -188,6 +188,7 @@ impl Found {
                 seconds(20),
             ),
             call_deadline: self.time("limits.call_deadline", raw.call_deadline.as_deref(), seconds(30)),
+            call_grace: self.time("limits.call_grace", raw.call_grace.as_deref(), seconds(5)),
             drain: self.time("limits.drain", raw.drain.as_deref(), seconds(30)),
             message,
         }

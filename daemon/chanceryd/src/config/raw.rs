@@ -85,6 +85,7 @@ pub(super) struct RawLimits {
     pub(super) keepalive_interval: Option<String>,
     pub(super) keepalive_timeout: Option<String>,
     pub(super) call_deadline: Option<String>,
+    pub(super) call_grace: Option<String>,
     pub(super) drain: Option<String>,
 }
 
@@ -119,6 +120,10 @@ pub(super) struct RawModule {
     pub(super) path: String,
     #[serde(default)]
     pub(super) environment: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) network: bool,
+    #[serde(default)]
+    pub(super) programs: bool,
 }
 
 #[derive(Debug, Deserialize)]

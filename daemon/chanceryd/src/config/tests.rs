@@ -39,25 +39,6 @@ fn times_are_read_with_their_units() {
 }
 
 #[test]
-fn modules_that_agree_share_their_environment() {
-    let text = r#"
-        [[module]]
-        name = "a"
-        path = "/a.so"
-        environment = { SHARED = "1", ONE = "x" }
-        [[module]]
-        name = "b"
-        path = "/b.so"
-        environment = { SHARED = "1" }
-    "#;
-    let config = parse(text).unwrap();
-    assert_eq!(
-        module_environment(&config.modules),
-        BTreeMap::from([("ONE", "x"), ("SHARED", "1")])
-    );
-}
-
-#[test]
 fn what_needs_a_restart_is_told_apart_from_what_a_reload_changes() {
     let old = parse("").unwrap();
     let reloadable = parse("[log]\nlevel = \"debug\"\n[certificates]\ndirectory = \"/c\"").unwrap();

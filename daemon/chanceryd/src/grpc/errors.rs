@@ -79,7 +79,10 @@ fn code(error: &OpError) -> Code {
 
 fn token_code(error: &TokenError) -> Code {
     match error {
-        TokenError::Absent { .. } | TokenError::Shutdown { .. } | TokenError::PinMemory { .. } => Code::Unavailable,
+        TokenError::Absent { .. }
+        | TokenError::Shutdown { .. }
+        | TokenError::PinMemory { .. }
+        | TokenError::WorkerLost { .. } => Code::Unavailable,
         TokenError::Locked { .. }
         | TokenError::PinLocked { .. }
         | TokenError::PinFinalTry { .. }
@@ -91,7 +94,7 @@ fn token_code(error: &TokenError) -> Code {
         | TokenError::DecryptionFailed { .. }
         | TokenError::InputRefused { .. } => Code::InvalidArgument,
         TokenError::QueueFull { .. } => Code::ResourceExhausted,
-        TokenError::DeadlineExceeded { .. } => Code::DeadlineExceeded,
+        TokenError::DeadlineExceeded { .. } | TokenError::TimedOut { .. } => Code::DeadlineExceeded,
         _ => Code::Internal,
     }
 }
@@ -99,7 +102,10 @@ fn token_code(error: &TokenError) -> Code {
 /// When another try may help, if one may.
 fn retry(error: &OpError) -> Option<Duration> {
     match error {
-        OpError::MailBusy(_) | OpError::Token(TokenError::QueueFull { .. } | TokenError::Ckr { .. }) => Some(SOON),
+        OpError::MailBusy(_)
+        | OpError::Token(TokenError::QueueFull { .. } | TokenError::Ckr { .. } | TokenError::WorkerLost { .. }) => {
+            Some(SOON)
+        }
         OpError::Token(TokenError::Absent { .. } | TokenError::Shutdown { .. }) => Some(LATER),
         OpError::Spool(SpoolError::Full { .. }) => Some(LATER),
         _ => None,

@@ -115,7 +115,7 @@ fn describe(described: ops::tokens::Described) -> Token {
         name: convert::token_name(&described.name),
         state: state.into(),
         detail: status.detail,
-        last_error: status.last_error.unwrap_or_default().to_owned(),
+        last_error: status.last_error.unwrap_or_default().into_owned(),
         module: status.module,
         label: status.label,
         serial_number: status.serial,

@@ -151,6 +151,8 @@ fn token_reason(error: &TokenError) -> &'static str {
         TokenError::MechanismUnsupported { .. } => "MECHANISM_UNSUPPORTED",
         TokenError::QueueFull { .. } => "QUEUE_FULL",
         TokenError::DeadlineExceeded { .. } => "DEADLINE_EXCEEDED",
+        TokenError::TimedOut { .. } => "TOKEN_TIMEOUT",
+        TokenError::WorkerLost { .. } => "MODULE_ENDED",
         TokenError::DecryptionFailed { .. } => "DECRYPTION_FAILED",
         TokenError::InputRefused { .. } => "INPUT_REFUSED",
         TokenError::Ckr { .. } => "TOKEN_ERROR",

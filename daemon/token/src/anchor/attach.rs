@@ -17,10 +17,10 @@ use crate::{
     catalogue::{KeyAlgorithm, assemble, read},
     ckr::{Failure, Remedy},
     error::TokenError,
-    guard::Attempt,
     module::{Module, Search},
     pin::Pin,
-    shared::{Live, LiveKey, lock},
+    pins::Verdict,
+    shared::{Live, LiveKey},
     status::{PinStatus, TokenState},
 };
 
@@ -104,14 +104,14 @@ impl Anchor {
             capabilities: None,
         });
         self.next_probe = Instant::now() + PROBE;
-        self.shared.update(|status| {
+        self.shared.board.update(|status| {
             info.label().clone_into(&mut status.label);
             info.serial_number().clone_into(&mut status.serial);
             info.manufacturer_id().clone_into(&mut status.manufacturer);
             info.model().clone_into(&mut status.model);
         });
         self.note_token_info(&info);
-        lock(&self.shared.guard).identify(info.serial_number(), info.label());
+        self.shared.pins.identify(info.serial_number(), info.label());
         if info.login_required() {
             self.log_in_automatically()
         } else {
@@ -138,35 +138,29 @@ impl Anchor {
 
     /// Logs in with the kept PIN, unless the guard or the token's flags advise against it.
     pub(super) fn log_in_automatically(&mut self) {
-        let (pin, advice) = {
-            let guard = lock(&self.shared.guard);
-            (guard.kept().cloned(), guard.advice())
-        };
-        let detail = match (self.shared.status().pin, pin) {
-            (PinStatus::Locked, _) => "the token's PIN is locked: its security officer has to set a new one",
-            (PinStatus::FinalTry, _) => "one PIN try is left and nothing is tried automatically: unlock it by hand",
-            (_, None) => advice.as_deref().unwrap_or("unlock it with its PIN"),
-            (_, Some(pin)) => {
-                // The outcome is in the status.
-                let _ = self.log_in(pin, Attempt::Automatic);
-                return;
+        let detail = match self.shared.board.status().pin {
+            PinStatus::Locked => "the token's PIN is locked: its security officer has to set a new one".to_owned(),
+            PinStatus::FinalTry => {
+                "one PIN try is left and nothing is tried automatically: unlock it by hand".to_owned()
             }
+            PinStatus::Ok | PinStatus::CountLow => match self.shared.pins.kept() {
+                Ok(pin) => {
+                    // The outcome is in the status.
+                    let _ = self.log_in(pin);
+                    return;
+                }
+                Err(advice) => advice,
+            },
         };
-        self.set_state(TokenState::Locked, detail.to_owned());
+        self.set_state(TokenState::Locked, detail);
     }
 
     /// One C_Login with this PIN. What comes of it is remembered, and stands in the status.
-    pub(super) fn log_in(&mut self, pin: Pin, attempt: Attempt) -> Result<(), TokenError> {
+    pub(super) fn log_in(&mut self, pin: Pin) -> Result<(), TokenError> {
         let token = self.shared.name.clone();
         let Some(attached) = &self.attached else {
             return Err(TokenError::Absent { token });
         };
-        let begun = lock(&self.shared.guard).begin(&pin, attempt);
-        if let Err(error) = begun {
-            let detail = error.to_string();
-            self.set_state(TokenState::Locked, detail.clone());
-            return Err(TokenError::PinMemory { token, detail });
-        }
         let result = {
             let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
             let raw = &attached.module.raw;
@@ -182,31 +176,31 @@ impl Anchor {
             }
         };
         let Err(failure) = result else {
-            lock(&self.shared.guard).succeeded(pin);
+            self.shared.pins.conclude(pin, Verdict::Right);
             self.refresh_token_info();
             return self.list_keys_or_error();
         };
-        self.shared.note_error(failure.ckr.name());
+        self.shared.board.note_error(failure.ckr.name());
         let (error, detail) = if failure.ckr.is_wrong_pin() {
-            lock(&self.shared.guard).failed(&pin);
+            self.shared.pins.conclude(pin, Verdict::Wrong);
             let error = TokenError::PinIncorrect {
                 token,
-                ckr: failure.ckr.name(),
+                ckr: failure.ckr.name().into(),
             };
             (
                 error,
                 "the PIN was refused and will not be tried again: unlock it with the right one".to_owned(),
             )
         } else if failure.ckr.0 == CKR_PIN_LOCKED {
-            lock(&self.shared.guard).unclear();
-            self.shared.update(|status| status.pin = PinStatus::Locked);
+            self.shared.pins.conclude(pin, Verdict::Unclear);
+            self.shared.board.update(|status| status.pin = PinStatus::Locked);
             (TokenError::PinLocked { token }, "the token's PIN is locked".to_owned())
         } else if failure.ckr.remedy() == Remedy::Absent {
-            lock(&self.shared.guard).unclear();
+            self.shared.pins.conclude(pin, Verdict::Unclear);
             self.lose_quietly(failure);
             return Err(TokenError::Absent { token });
         } else {
-            lock(&self.shared.guard).unclear();
+            self.shared.pins.conclude(pin, Verdict::Unclear);
             (
                 self.error(failure),
                 format!("{} answered {}", failure.function, failure.ckr.name()),
@@ -261,7 +255,7 @@ impl Anchor {
         let capabilities = Arc::clone(capabilities);
         drop(_calls);
         self.objects = Some(objects);
-        self.shared.set_catalogue(catalogue);
+        self.shared.board.set_catalogue(catalogue);
         self.shared.set_live(|generation| Live {
             generation,
             attachment,
@@ -271,7 +265,7 @@ impl Anchor {
             capabilities,
         });
         self.pause = TICK;
-        self.shared.note_success();
+        self.shared.board.note_success();
         self.set_state(TokenState::Ready, String::new());
         Ok(())
     }
@@ -280,7 +274,7 @@ impl Anchor {
     pub(super) fn publish_catalogue(&self) {
         if let Some(objects) = &self.objects {
             let (catalogue, _) = assemble::assemble(objects, &self.certificates);
-            self.shared.set_catalogue(catalogue);
+            self.shared.board.set_catalogue(catalogue);
         }
     }
 
@@ -300,7 +294,7 @@ impl Anchor {
         } else {
             PinStatus::Ok
         };
-        self.shared.update(|status| status.pin = pin);
+        self.shared.board.update(|status| status.pin = pin);
     }
 
     /// The token is there and fails: longer and longer pauses.
@@ -312,7 +306,7 @@ impl Anchor {
         } else {
             TokenState::Failed
         };
-        self.shared.note_error(failure.ckr.name());
+        self.shared.board.note_error(failure.ckr.name());
         self.set_state(state, format!("{} answered {}", failure.function, failure.ckr.name()));
     }
 
@@ -326,7 +320,7 @@ impl Anchor {
     }
 
     fn set_state(&self, state: TokenState, detail: String) {
-        self.shared.update(|status| {
+        self.shared.board.update(|status| {
             status.state = state;
             status.detail = detail;
         });

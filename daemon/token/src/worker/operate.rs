@@ -25,8 +25,9 @@ use crate::{
     mechanism::{DecryptScheme, Digest, SignMechanism},
     oaep,
     pin::Pin,
+    pins::Verdict,
     point,
-    shared::{Live, LiveKey, Shared, lock},
+    shared::{Live, LiveKey, Shared},
     signature,
 };
 
@@ -73,14 +74,14 @@ impl Operation<'_> {
         if !fits {
             return Err(TokenError::MechanismUnsupported {
                 token: token(),
-                mechanism: name(work),
+                mechanism: name(work).into(),
             });
         }
         if !allowed {
             return Err(TokenError::KeyRole {
                 token: token(),
                 key: self.key.id,
-                operation,
+                operation: operation.into(),
             });
         }
         match work {
@@ -97,10 +98,11 @@ impl Operation<'_> {
     /// The PIN for a key that wants it for each operation. The caller has the token to itself.
     pub(super) fn context_pin(&self) -> Result<Pin, Fault> {
         let token = || self.shared.name.clone();
-        let pin = lock(&self.shared.guard)
+        let pin = self
+            .shared
+            .pins
             .kept()
-            .cloned()
-            .ok_or_else(|| TokenError::Locked { token: token() })?;
+            .map_err(|_| TokenError::Locked { token: token() })?;
         let info = self
             .live
             .module
@@ -201,7 +203,7 @@ impl Operation<'_> {
                 let token = self.shared.name.clone();
                 Err(TokenError::MechanismUnsupported {
                     token,
-                    mechanism: "RSA OAEP with these parameters",
+                    mechanism: "RSA OAEP with these parameters".into(),
                 }
                 .into())
             }
@@ -231,16 +233,14 @@ impl Operation<'_> {
         let token = || self.shared.name.clone();
         let error = match (failure.function, work) {
             ("C_Login", _) if failure.ckr.is_wrong_pin() => {
-                if let Some(pin) = pin {
-                    lock(&self.shared.guard).failed(pin);
-                }
+                self.conclude(pin, Verdict::Wrong);
                 Some(TokenError::PinIncorrect {
                     token: token(),
-                    ckr: failure.ckr.name(),
+                    ckr: failure.ckr.name().into(),
                 })
             }
             ("C_Login", _) => {
-                lock(&self.shared.guard).unclear();
+                self.conclude(pin, Verdict::Unclear);
                 None
             }
             ("C_Decrypt", _) if may_be_the_padding(failure, session_is_alive) => Some(self.decryption_failed()),
@@ -253,13 +253,13 @@ impl Operation<'_> {
             if failure.ckr.is_unsupported() {
                 Some(TokenError::MechanismUnsupported {
                     token: token(),
-                    mechanism: name(work),
+                    mechanism: name(work).into(),
                 })
             } else if failure.ckr.0 == CKR_KEY_FUNCTION_NOT_PERMITTED {
                 Some(TokenError::KeyRole {
                     token: token(),
                     key: self.key.id,
-                    operation: verb(work),
+                    operation: verb(work).into(),
                 })
             } else if matches!(failure.ckr.0, CKR_DATA_INVALID | CKR_DATA_LEN_RANGE) {
                 Some(self.refused("the token refuses data of this length"))
@@ -268,6 +268,12 @@ impl Operation<'_> {
             }
         });
         Fault::Failed { failure, error }
+    }
+
+    fn conclude(&self, pin: Option<&Pin>, verdict: Verdict) {
+        if let Some(pin) = pin {
+            self.shared.pins.conclude(pin.clone(), verdict);
+        }
     }
 
     fn modulus_len(&self) -> usize {
@@ -280,7 +286,7 @@ impl Operation<'_> {
     fn refused(&self, detail: &'static str) -> TokenError {
         TokenError::InputRefused {
             token: self.shared.name.clone(),
-            detail,
+            detail: detail.into(),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chancery_token::TokenSelector;
 
-use super::super::environment::{conflicting, is_reserved};
+use super::super::environment::is_reserved;
 use super::super::names;
 use super::super::raw::{RawModule, RawPin, RawToken};
 use super::super::{Module, PinSource, Token};
@@ -19,6 +19,8 @@ impl Found {
                 name,
                 path,
                 environment,
+                network,
+                programs,
             },
         ) in raw.into_iter().enumerate()
         {
@@ -28,17 +30,19 @@ impl Found {
             if let Some(other) = modules.iter().find(|module| module.path == path) {
                 self.problem(at("path"), same_library(&other.name));
             }
-            self.environment(index, &environment, &modules);
+            self.environment(index, &environment);
             modules.push(Module {
                 name,
                 path,
                 environment,
+                network,
+                programs,
             });
         }
         modules
     }
 
-    fn environment(&mut self, index: usize, environment: &BTreeMap<String, String>, before: &[Module]) {
+    fn environment(&mut self, index: usize, environment: &BTreeMap<String, String>) {
         for (variable, value) in environment {
             if !names::is_variable(variable) || value.contains('\0') {
                 self.problem(
@@ -50,9 +54,6 @@ impl Found {
             let key = format!("module[{index}].environment.{variable}");
             if is_reserved(variable) {
                 self.problem(key, "belongs to the service manager");
-            } else if let Some(other) = conflicting(before, variable, value) {
-                let reason = "all modules share one environment; leave one of them out or run a second daemon for it";
-                self.problem(key, format!("module {other:?} sets another value; {reason}"));
             }
         }
     }

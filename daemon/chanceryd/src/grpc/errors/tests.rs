@@ -144,7 +144,10 @@ fn tokens() -> Vec<(TokenError, Code, &'static str, bool)> {
             false,
         ),
         (
-            TokenError::PinIncorrect { token: token(), ckr },
+            TokenError::PinIncorrect {
+                token: token(),
+                ckr: ckr.into(),
+            },
             InvalidArgument,
             "PIN_INCORRECT",
             false,
@@ -189,7 +192,7 @@ fn tokens() -> Vec<(TokenError, Code, &'static str, bool)> {
             TokenError::KeyRole {
                 token: token(),
                 key: key(),
-                operation: "sign",
+                operation: "sign".into(),
             },
             FailedPrecondition,
             "KEY_ROLE_MISMATCH",
@@ -198,7 +201,7 @@ fn tokens() -> Vec<(TokenError, Code, &'static str, bool)> {
         (
             TokenError::MechanismUnsupported {
                 token: token(),
-                mechanism: "CKM_ECDSA",
+                mechanism: "CKM_ECDSA".into(),
             },
             FailedPrecondition,
             "MECHANISM_UNSUPPORTED",
@@ -225,7 +228,7 @@ fn tokens() -> Vec<(TokenError, Code, &'static str, bool)> {
         (
             TokenError::InputRefused {
                 token: token(),
-                detail: "x",
+                detail: "x".into(),
             },
             InvalidArgument,
             "INPUT_REFUSED",
@@ -234,11 +237,26 @@ fn tokens() -> Vec<(TokenError, Code, &'static str, bool)> {
         (
             TokenError::Ckr {
                 token: token(),
-                function: "C_Sign",
-                ckr,
+                function: "C_Sign".into(),
+                ckr: ckr.into(),
             },
             Internal,
             "TOKEN_ERROR",
+            true,
+        ),
+        (
+            TokenError::TimedOut { token: token() },
+            DeadlineExceeded,
+            "TOKEN_TIMEOUT",
+            false,
+        ),
+        (
+            TokenError::WorkerLost {
+                token: token(),
+                how: "signal 11".to_owned(),
+            },
+            Unavailable,
+            "MODULE_ENDED",
             true,
         ),
         (
@@ -348,8 +366,8 @@ fn every_invalid_request_is_an_invalid_argument_with_a_reason_of_its_own() {
 fn the_token_and_its_ckr_stand_in_the_metadata() {
     let error = OpError::Token(TokenError::Ckr {
         token: token(),
-        function: "C_Sign",
-        ckr: "CKR_DEVICE_ERROR",
+        function: "C_Sign".into(),
+        ckr: "CKR_DEVICE_ERROR".into(),
     });
     let details = status(&error, "r").get_error_details();
     let metadata = &details.error_info().unwrap().metadata;

@@ -1,0 +1,180 @@
+//! The board of one token: what is known of it, for whoever asks, and what was left for whoever serves it.
+//!
+//! A handle reads it, an anchor writes it; with a process in between there is one on either side, and the
+//! [`Audience`] of the one keeps the other up to date.
+
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    catalogue::Catalogue,
+    error::TokenError,
+    status::{PinStatus, TokenState, TokenStatus},
+};
+
+/// Whoever is told of every change.
+pub(crate) trait Audience: Send + Sync {
+    fn status(&self, status: &TokenStatus);
+    fn catalogue(&self, catalogue: &Catalogue);
+    /// Whoever looks after the token is doing so.
+    fn alive(&self);
+}
+
+pub(crate) struct Board {
+    pub(crate) name: String,
+    status: Mutex<TokenStatus>,
+    ready: AtomicBool,
+    /// Sessions that workers have open.
+    pub(crate) sessions: AtomicUsize,
+    /// Whether the status has a last error, so that the next success clears it and those after need not look.
+    failing: AtomicBool,
+    catalogue: Mutex<Arc<Catalogue>>,
+    changes: watch::Sender<u64>,
+    /// Certificates from outside the token that nobody has taken yet: the latest alone.
+    certificates: Mutex<Option<Vec<Vec<u8>>>>,
+    audience: Option<Box<dyn Audience>>,
+}
+
+impl Board {
+    pub(crate) fn new(name: String, module: String, audience: Option<Box<dyn Audience>>) -> Self {
+        let status = TokenStatus {
+            module,
+            detail: "the module is being loaded".into(),
+            ..TokenStatus::default()
+        };
+        Self {
+            name,
+            status: Mutex::new(status),
+            ready: AtomicBool::new(false),
+            sessions: AtomicUsize::new(0),
+            failing: AtomicBool::new(false),
+            catalogue: Mutex::new(Arc::default()),
+            changes: watch::Sender::new(0),
+            certificates: Mutex::new(None),
+            audience,
+        }
+    }
+
+    /// Whether keys can be used now.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn status(&self) -> TokenStatus {
+        let mut status = lock(&self.status).clone();
+        status.sessions = self.sessions.load(Ordering::Relaxed);
+        status
+    }
+
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&lock(&self.catalogue))
+    }
+
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// What another process knows of the token.
+    pub(crate) fn replace_status(&self, new: TokenStatus) {
+        self.sessions.store(new.sessions, Ordering::Relaxed);
+        self.update(|status| *status = new);
+    }
+
+    /// A token that is not ready will be soon: whoever wants something of it may wait.
+    pub(crate) fn expect_back(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// Changes the status, and tells those who watch if that made a difference.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut TokenStatus)) {
+        let mut status = lock(&self.status);
+        let before = status.clone();
+        change(&mut status);
+        if *status == before {
+            return;
+        }
+        let state = status.state;
+        self.ready.store(state == TokenState::Ready, Ordering::Release);
+        if state != before.state {
+            tracing::info!(token = self.name, ?state, detail = status.detail, "token state");
+        }
+        if let Some(audience) = &self.audience {
+            let sessions = self.sessions.load(Ordering::Relaxed);
+            // Under the lock, so that they are told in order.
+            audience.status(&TokenStatus {
+                sessions,
+                ..status.clone()
+            });
+        }
+        drop(status);
+        self.announce();
+    }
+
+    pub(crate) fn set_catalogue(&self, catalogue: Catalogue) {
+        let count = catalogue.keys.len();
+        if let Some(audience) = &self.audience {
+            audience.catalogue(&catalogue);
+        }
+        *lock(&self.catalogue) = Arc::new(catalogue);
+        self.update(|status| status.key_count = count);
+        self.announce();
+    }
+
+    pub(crate) fn note_error(&self, ckr: &'static str) {
+        self.update(|status| status.last_error = Some(Cow::Borrowed(ckr)));
+        // After the status: a success between the two leaves the error for the next one to clear.
+        self.failing.store(true, Ordering::Relaxed);
+    }
+
+    /// The token did what it was asked: whatever it failed at before is past.
+    pub(crate) fn note_success(&self) {
+        if self.failing.load(Ordering::Relaxed) && self.failing.swap(false, Ordering::Relaxed) {
+            self.update(|status| status.last_error = None);
+        }
+    }
+
+    /// Leaves certificates for the anchor, in place of any that it has not taken.
+    pub(crate) fn leave_certificates(&self, certificates: Vec<Vec<u8>>) {
+        *lock(&self.certificates) = Some(certificates);
+    }
+
+    /// What has been left since the last call.
+    pub(crate) fn take_certificates(&self) -> Option<Vec<Vec<u8>>> {
+        lock(&self.certificates).take()
+    }
+
+    /// The error for a request to a token that is not ready.
+    pub(crate) fn unavailable(&self) -> TokenError {
+        let token = self.name.clone();
+        let status = lock(&self.status);
+        match (status.state, status.pin) {
+            (TokenState::Locked, PinStatus::Locked) => TokenError::PinLocked { token },
+            (TokenState::Locked, PinStatus::FinalTry) => TokenError::PinFinalTry { token },
+            (TokenState::Locked, _) => TokenError::Locked { token },
+            _ => TokenError::Absent { token },
+        }
+    }
+
+    /// Whoever looks after the token is doing so.
+    pub(crate) fn alive(&self) {
+        if let Some(audience) = &self.audience {
+            audience.alive();
+        }
+    }
+
+    fn announce(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
+    }
+}
+
+/// Nothing in this crate leaves a value half changed when it panics, so a poisoned lock is as good as another.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

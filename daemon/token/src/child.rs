@@ -1,0 +1,219 @@
+//! The module's side of the worker process: the one place where a module is mapped.
+//!
+//! ```text
+//!   control socket ──► here: commands ──► anchors      what they say ──► control socket
+//!   job socket, one a token ──► workers ──► answers on the same socket
+//! ```
+//!
+//! The process has nothing but these sockets and a pipe for its log. It ends when the daemon does.
+
+mod control;
+mod job_socket;
+mod pins;
+
+use std::{
+    collections::HashMap,
+    io::{self, ErrorKind},
+    os::{fd::AsFd, unix::net::UnixStream},
+    path::Path,
+    sync::Arc,
+};
+
+use rustix::{
+    net::RecvFlags,
+    process::{Signal, getpid, kill_process, set_parent_process_death_signal},
+};
+
+use crate::{
+    anchor::Command,
+    board::Board,
+    confine::confine,
+    engine::{Engine, EngineToken},
+    jobs::Jobs,
+    module::Loading,
+    packet::receive_descriptor,
+    pin::Pin,
+    protocol::{self, FromWorker, Start, ToWorker},
+};
+use control::{Control, Teller};
+pub(crate) use job_socket::JobSocket;
+use pins::AskedPins;
+
+/// Before each job socket, on the control socket.
+pub(crate) const SOCKET_FOLLOWS: u8 = 1;
+
+/// After the last of them.
+pub(crate) const NO_MORE_SOCKETS: u8 = 0;
+
+/// Why a worker process could not begin, or had to end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// Standard input is not the daemon's socket: the command is the daemon's alone.
+    #[error("this command is started by the daemon, with a socket as its standard input: {0}")]
+    Control(#[source] io::Error),
+    /// Something is open that should not be.
+    #[error("descriptor {0} was inherited: a module must not have what is the daemon's")]
+    Inherited(String),
+    /// The process could not be shut in, so no module is loaded into it.
+    #[error("the module's process could not be confined: {0}")]
+    Confinement(String),
+    /// A thread could not be had.
+    #[error("a thread could not be started: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// Serves the tokens of one module over the socket on standard input, until the daemon says so or ends.
+///
+/// Call it before any other thread is there. It does not return when all went well: a module's destructors are not to be
+/// trusted, so the process is killed by itself.
+///
+/// # Errors
+/// When it was not the daemon that started this process, or the system refuses what it needs.
+pub fn serve() -> Result<(), WorkerError> {
+    check_descriptors()?;
+    // Whatever becomes of the socket: nobody holds a token for a daemon that is gone.
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|errno| WorkerError::Control(errno.into()))?;
+    let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(WorkerError::Control)?;
+    let control = UnixStream::from(stdin);
+    let sockets = receive_sockets(&control).map_err(WorkerError::Control)?;
+    let Some(ToWorker::Start(start)) = protocol::read(&control).map_err(WorkerError::Control)? else {
+        return Err(WorkerError::Control(ErrorKind::UnexpectedEof.into()));
+    };
+    let confined = confine(&start.confinement).map_err(|error| WorkerError::Confinement(error.to_string()))?;
+    tracing::info!(%confined, "confined");
+    let speaker = control.try_clone().map_err(WorkerError::Control)?;
+    let mut worker = Worker::start(start, sockets, Arc::new(Control::new(speaker)))?;
+    while let Ok(Some(frame)) = protocol::read(&control) {
+        if let ToWorker::Stop = frame {
+            worker.stop();
+            break;
+        }
+        worker.obey(frame);
+    }
+    end_process()
+}
+
+/// Ends this process at once, without a module's destructors.
+fn end_process() -> ! {
+    // Cannot fail for the process itself; the loop is for the compiler.
+    loop {
+        let _ = kill_process(getpid(), Signal::KILL);
+        std::thread::park();
+    }
+}
+
+/// Refuses to go on with anything open but the three standard descriptors.
+fn check_descriptors() -> Result<(), WorkerError> {
+    let directory = Path::new("/proc/self/fd");
+    let listed: Vec<String> = std::fs::read_dir(directory)
+        .map_err(WorkerError::Control)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .collect();
+    let foreign = listed.into_iter().find(|name| {
+        // The listing's own descriptor was open while it was made, and is not any more.
+        !matches!(name.as_str(), "0" | "1" | "2") && std::fs::read_link(directory.join(name)).is_ok()
+    });
+    foreign.map_or(Ok(()), |name| Err(WorkerError::Inherited(name)))
+}
+
+fn receive_sockets(control: &UnixStream) -> io::Result<Vec<Arc<JobSocket>>> {
+    let mut sockets = Vec::new();
+    loop {
+        let mut sign = [NO_MORE_SOCKETS];
+        match receive_descriptor(control, &mut sign, RecvFlags::empty())? {
+            (1, Some(socket)) if sign == [SOCKET_FOLLOWS] => sockets.push(Arc::new(JobSocket::new(socket))),
+            (1, None) if sign == [NO_MORE_SOCKETS] => return Ok(sockets),
+            _ => return Err(ErrorKind::InvalidData.into()),
+        }
+    }
+}
+
+struct Worker {
+    control: Arc<Control>,
+    engine: Engine,
+    sockets: Vec<Arc<JobSocket>>,
+    pins: HashMap<u16, Arc<AskedPins>>,
+}
+
+impl Worker {
+    fn start(start: Start, sockets: Vec<Arc<JobSocket>>, control: Arc<Control>) -> Result<Self, WorkerError> {
+        let mut engine = Engine::default();
+        let loading = engine.load("module", start.module).map_err(WorkerError::Thread)?;
+        let mut pins = HashMap::new();
+        for (index, (token, socket)) in start.tokens.into_iter().zip(&sockets).enumerate() {
+            let number = u16::try_from(index).map_err(|_| WorkerError::Control(ErrorKind::InvalidData.into()))?;
+            let teller = Teller::new(Arc::clone(&control), number);
+            let asked = Arc::new(AskedPins::new(Arc::clone(&control), number));
+            pins.insert(number, Arc::clone(&asked));
+            let token = EngineToken {
+                board: Arc::new(Board::new(token.name, token.module, Some(Box::new(teller)))),
+                jobs: Jobs::Socket(Arc::clone(socket)),
+                pins: asked,
+                selector: token.selector,
+                certificates: token.certificates,
+                sessions: usize::try_from(token.sessions).unwrap_or(1),
+            };
+            engine
+                .start_token(token, Arc::clone(&loading))
+                .map_err(WorkerError::Thread)?;
+        }
+        let worker = Self {
+            control,
+            engine,
+            sockets,
+            pins,
+        };
+        worker.tell_when_loaded(loading)?;
+        Ok(worker)
+    }
+
+    fn tell_when_loaded(&self, loading: Arc<Loading>) -> Result<(), WorkerError> {
+        let control = Arc::clone(&self.control);
+        let thread = std::thread::Builder::new().name("loaded".to_owned());
+        let told = thread.spawn(move || {
+            let outcome = loading.outcome().map(drop);
+            control.say(&FromWorker::Loaded(outcome));
+        });
+        told.map(drop).map_err(WorkerError::Thread)
+    }
+
+    fn obey(&self, frame: ToWorker) {
+        match frame {
+            ToWorker::Unlock { token, number, pin } => {
+                self.command(token, number, |done| Command::Unlock(Pin::new(pin.0), done));
+            }
+            ToWorker::Lock { token, number } => self.command(token, number, Command::Lock),
+            ToWorker::Pin { token, pin } => {
+                if let Some(pins) = self.pins.get(&token) {
+                    pins.answer(pin.map(|pin| Pin::new(pin.0)));
+                }
+            }
+            ToWorker::Certificates { token, certificates } => {
+                if let Some(shared) = self.engine.token(token) {
+                    shared.board.leave_certificates(certificates);
+                    // Only wakes the anchor: one with a full command queue is awake and finds them by itself.
+                    let _ = shared.anchor.try_send(Command::Wake);
+                }
+            }
+            ToWorker::Start(_) | ToWorker::Stop => {}
+        }
+    }
+
+    fn command(&self, token: u16, number: u64, command: impl FnOnce(crate::anchor::Done) -> Command) {
+        let control = Arc::clone(&self.control);
+        let done = Box::new(move |result| control.say(&FromWorker::Done { number, result }));
+        if let Some(shared) = self.engine.token(token) {
+            // The daemon sends one at a time and waits for its end, so there is room; and an anchor ends after this loop.
+            let _ = shared.anchor.try_send(command(done));
+        }
+    }
+
+    /// Lets the workers finish what they are at, logs out and finalises.
+    fn stop(&mut self) {
+        for socket in &self.sockets {
+            socket.close();
+        }
+        self.engine.end();
+    }
+}

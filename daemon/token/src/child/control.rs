@@ -1,0 +1,61 @@
+//! Saying something to the daemon, from any thread.
+
+use std::{
+    os::unix::net::UnixStream,
+    sync::{Arc, Mutex},
+};
+
+use super::end_process;
+use crate::{
+    board::{Audience, lock},
+    catalogue::Catalogue,
+    protocol::{self, FromWorker},
+    status::TokenStatus,
+};
+
+pub(super) struct Control(Mutex<UnixStream>);
+
+impl Control {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self(Mutex::new(stream))
+    }
+
+    /// Without a daemon to speak to there is nothing left to do.
+    pub(super) fn say(&self, frame: &FromWorker) {
+        if protocol::write(&*lock(&self.0), frame).is_err() {
+            end_process();
+        }
+    }
+}
+
+/// Tells the daemon of every change of one token.
+pub(super) struct Teller {
+    control: Arc<Control>,
+    token: u16,
+}
+
+impl Teller {
+    pub(super) fn new(control: Arc<Control>, token: u16) -> Self {
+        Self { control, token }
+    }
+}
+
+impl Audience for Teller {
+    fn status(&self, status: &TokenStatus) {
+        self.control.say(&FromWorker::Status {
+            token: self.token,
+            status: Box::new(status.clone()),
+        });
+    }
+
+    fn catalogue(&self, catalogue: &Catalogue) {
+        self.control.say(&FromWorker::Catalogue {
+            token: self.token,
+            catalogue: catalogue.clone(),
+        });
+    }
+
+    fn alive(&self) {
+        self.control.say(&FromWorker::Alive { token: self.token });
+    }
+}

@@ -1,0 +1,147 @@
+//! The job socket of one token, as its workers see it: each takes the next packet by itself.
+
+use std::{
+    cell::RefCell,
+    hint,
+    os::fd::OwnedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Instant,
+};
+
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, SendFlags, Shutdown, shutdown},
+};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::{
+    job::{Answer, Job, Reply},
+    packet::{Received, receive_packet, send_packet},
+    protocol::{self, AnswerBody, AnswerFrame, MAX_PACKET, OwnedJobFrame},
+    queue::LOOK,
+    wait::several_processors,
+};
+
+thread_local! {
+    /// Jobs of this thread come here: nothing secret, digests, ciphertexts and public keys.
+    static RECEIVED: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_PACKET]);
+    /// Its answers go from here, and are wiped.
+    static SENT: RefCell<Zeroizing<Vec<u8>>> = RefCell::default();
+}
+
+#[derive(Debug)]
+pub(crate) struct JobSocket {
+    socket: OwnedFd,
+    /// A worker looks for the next packet without sleeping.
+    looking: AtomicBool,
+    over: AtomicBool,
+}
+
+impl JobSocket {
+    pub(super) fn new(socket: OwnedFd) -> Self {
+        Self {
+            socket,
+            looking: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+        }
+    }
+
+    /// Waits for the next job; `None` once there will be no more.
+    pub(crate) fn take(self: &Arc<Self>) -> Option<Job> {
+        let frame = RECEIVED.with_borrow_mut(|buffer| {
+            let received = self.receive(buffer).ok()?;
+            let packet = received.octets(buffer);
+            if packet.is_empty() || self.is_over() {
+                return None;
+            }
+            protocol::parse::<OwnedJobFrame>(packet)
+                .inspect_err(|error| tracing::error!(%error, "the daemon sent a job that makes no sense"))
+                .ok()
+        });
+        let Some(frame) = frame else {
+            self.close();
+            return None;
+        };
+        Some(Job {
+            key: frame.key,
+            work: frame.work,
+            deadline: Instant::now() + frame.time_left,
+            lost: 0,
+            reply: Reply::Socket(Arc::clone(self), frame.id),
+        })
+    }
+
+    pub(crate) fn answer(&self, id: u64, answer: Answer) {
+        let answer = match answer {
+            Ok(octets) => AnswerBody::Done(octets),
+            Err(error) => AnswerBody::Failed(error),
+        };
+        self.send(&AnswerFrame { id, answer });
+    }
+
+    /// A job that was not started goes back to where it came from.
+    pub(crate) fn put_back(&self, job: Job) {
+        if let Reply::Socket(_, id) = job.reply {
+            let answer = AnswerBody::NotStarted;
+            self.send(&AnswerFrame { id, answer });
+        }
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
+    }
+
+    /// Lets every worker go that waits for a job. Answers can still be sent.
+    pub(super) fn close(&self) {
+        self.over.store(true, Ordering::Relaxed);
+        // The other end may be gone already.
+        let _ = shutdown(&self.socket, Shutdown::Read);
+    }
+
+    fn send(&self, frame: &AnswerFrame) {
+        SENT.with_borrow_mut(|packet| {
+            let sent = protocol::pack(frame, packet)
+                .map_err(|_| Errno::INVAL)
+                .and_then(|()| send_packet(&self.socket, packet, SendFlags::empty()));
+            packet.zeroize();
+            if let Err(error) = sent {
+                tracing::debug!(%error, "an answer could not be sent");
+            }
+        });
+    }
+
+    /// As the queue's workers do: one looks for a while, the others sleep (ADR 7).
+    fn receive(&self, buffer: &mut [u8]) -> rustix::io::Result<Received> {
+        let now = self.receive_with(buffer, RecvFlags::DONTWAIT);
+        if now != Err(Errno::AGAIN) {
+            return now;
+        }
+        if several_processors() && !self.looking.swap(true, Ordering::Relaxed) {
+            let until = Instant::now() + LOOK;
+            let mut found = Err(Errno::AGAIN);
+            while found == Err(Errno::AGAIN) && Instant::now() < until {
+                hint::spin_loop();
+                thread::yield_now();
+                found = self.receive_with(buffer, RecvFlags::DONTWAIT);
+            }
+            self.looking.store(false, Ordering::Relaxed);
+            if found != Err(Errno::AGAIN) {
+                return found;
+            }
+        }
+        self.receive_with(buffer, RecvFlags::empty())
+    }
+
+    fn receive_with(&self, buffer: &mut [u8], flags: RecvFlags) -> rustix::io::Result<Received> {
+        loop {
+            match receive_packet(&self.socket, buffer, flags) {
+                Err(Errno::INTR) => {}
+                result => return result,
+            }
+        }
+    }
+}

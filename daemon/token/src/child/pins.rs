@@ -1,0 +1,76 @@
+//! PINs that are asked for: the guard and the PINs are the daemon's, and one comes here for one login.
+
+use std::sync::{
+    Arc, Mutex,
+    mpsc::{Receiver, SyncSender, sync_channel},
+};
+
+use zeroize::Zeroizing;
+
+use super::control::Control;
+use crate::{
+    board::lock,
+    error::TokenError,
+    pin::Pin,
+    pins::{Admission, Pins, Verdict},
+    protocol::{FromWorker, PinOctets},
+};
+
+pub(super) struct AskedPins {
+    control: Arc<Control>,
+    token: u16,
+    answer: SyncSender<Result<Pin, String>>,
+    answers: Mutex<Receiver<Result<Pin, String>>>,
+}
+
+impl AskedPins {
+    pub(super) fn new(control: Arc<Control>, token: u16) -> Self {
+        let (answer, answers) = sync_channel(1);
+        Self {
+            control,
+            token,
+            answer,
+            answers: Mutex::new(answers),
+        }
+    }
+
+    /// The daemon's answer.
+    pub(super) fn answer(&self, pin: Result<Pin, String>) {
+        // One question is open at a time; an answer to none is dropped.
+        let _ = self.answer.try_send(pin);
+    }
+}
+
+impl Pins for AskedPins {
+    /// The daemon sees it in the status.
+    fn identify(&self, _serial: &str, _label: &str) {}
+
+    /// The daemon has asked its guard before it sent the PIN.
+    fn admit(&self, _token: &str, _pin: &Pin, _in_use: bool) -> Result<Admission, TokenError> {
+        Ok(Admission::Ask)
+    }
+
+    /// So has it noted that it goes to the token.
+    fn begin(&self, _pin: &Pin) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn kept(&self) -> Result<Pin, String> {
+        let answers = lock(&self.answers);
+        self.control.say(&FromWorker::WantPin { token: self.token });
+        answers
+            .recv()
+            .unwrap_or_else(|_| Err("the daemon does not answer".to_owned()))
+    }
+
+    fn conclude(&self, pin: Pin, verdict: Verdict) {
+        self.control.say(&FromWorker::Verdict {
+            token: self.token,
+            pin: PinOctets(Zeroizing::new(pin.bytes().to_vec())),
+            verdict,
+        });
+    }
+
+    /// Nothing is kept here.
+    fn forget(&self) {}
+}

@@ -1,0 +1,109 @@
+//! The threads behind the tokens of a process that has modules mapped: anchors, workers, and the end of both.
+
+use std::{
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{self, SyncSender},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crate::{
+    anchor::{Anchor, Command},
+    board::Board,
+    config::TokenSelector,
+    jobs::Jobs,
+    module::{Loading, Module},
+    pins::Pins,
+    shared::Shared,
+    worker::Worker,
+};
+
+/// Commands that may wait for an anchor.
+const COMMANDS: usize = 64;
+
+/// One token to look after.
+pub(crate) struct EngineToken {
+    pub(crate) board: Arc<Board>,
+    pub(crate) jobs: Jobs,
+    pub(crate) pins: Arc<dyn Pins>,
+    pub(crate) selector: TokenSelector,
+    pub(crate) certificates: Vec<Vec<u8>>,
+    /// Workers, each with a session of its own.
+    pub(crate) sessions: usize,
+}
+
+#[derive(Default)]
+pub(crate) struct Engine {
+    tokens: Vec<Arc<Shared>>,
+    threads: Vec<JoinHandle<()>>,
+    modules: Vec<Arc<Loading>>,
+}
+
+impl Engine {
+    /// Loads a module on a thread of its own, which ends when C_Initialize does.
+    pub(crate) fn load(&mut self, name: &str, path: PathBuf) -> io::Result<Arc<Loading>> {
+        let loading = Arc::new(Loading::default());
+        let finished = Arc::clone(&loading);
+        drop(spawn(name, "load", move || {
+            finished.finish(Module::load(&path).map(Arc::new))
+        })?);
+        self.modules.push(Arc::clone(&loading));
+        Ok(loading)
+    }
+
+    pub(crate) fn start_token(&mut self, token: EngineToken, loading: Arc<Loading>) -> io::Result<SyncSender<Command>> {
+        let (anchor, commands) = mpsc::sync_channel(COMMANDS);
+        let name = token.board.name.clone();
+        let shared = Arc::new(Shared::new(token.board, token.jobs, anchor, token.pins));
+        self.tokens.push(Arc::clone(&shared));
+        let anchor = Anchor::new(
+            Arc::clone(&shared),
+            commands,
+            loading,
+            token.selector,
+            token.certificates,
+        );
+        self.threads.push(spawn(&name, "anchor", move || anchor.run())?);
+        for _ in 0..token.sessions {
+            let worker = Worker::new(Arc::clone(&shared));
+            self.threads.push(spawn(&name, "worker", move || worker.run())?);
+        }
+        Ok(shared.anchor.clone())
+    }
+
+    /// The token that was started as the `number`th.
+    pub(crate) fn token(&self, number: u16) -> Option<&Arc<Shared>> {
+        self.tokens.get(usize::from(number))
+    }
+
+    /// Whether nothing was started, or all of it has ended.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.threads.is_empty()
+    }
+
+    /// Waits until every thread has seen that there are no more jobs, which somebody else has seen to, and finalises the
+    /// modules. Does not end before a call that hangs in a module does.
+    pub(crate) fn end(&mut self) {
+        for token in &self.tokens {
+            // Only wakes the anchor: one with a full command queue is awake and sees that there are no more jobs.
+            let _ = token.anchor.try_send(Command::Wake);
+        }
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+        for module in self.modules.drain(..) {
+            if let Some(Ok(module)) = module.wait(Duration::ZERO) {
+                module.finalize();
+            }
+        }
+    }
+}
+
+pub(crate) fn spawn(name: &str, role: &str, run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    // The system shows fifteen characters.
+    thread::Builder::new().name(format!("{role} {name}")).spawn(run)
+}

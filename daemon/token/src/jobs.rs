@@ -1,0 +1,47 @@
+//! Where workers get their jobs from: the queue in their own process, or the socket to another.
+
+use std::sync::Arc;
+
+use crate::{child::JobSocket, job::Job, queue::Queue};
+
+pub(crate) enum Jobs {
+    Queue(Arc<Queue<Job>>),
+    Socket(Arc<JobSocket>),
+}
+
+impl Jobs {
+    /// Waits for the next job; `None` once there will be no more.
+    pub(crate) fn take(&self) -> Option<Job> {
+        match self {
+            Self::Queue(queue) => queue.take(),
+            Self::Socket(socket) => socket.take(),
+        }
+    }
+
+    /// Gives back a job that was taken and not started, for another worker. Returns it once there are none.
+    pub(crate) fn put_back(&self, job: Job) -> Option<Job> {
+        match self {
+            Self::Queue(queue) => queue.put_back(job),
+            Self::Socket(socket) => {
+                socket.put_back(job);
+                None
+            }
+        }
+    }
+
+    /// Whether there will be no more.
+    pub(crate) fn are_over(&self) -> bool {
+        match self {
+            Self::Queue(queue) => queue.is_closed(),
+            Self::Socket(socket) => socket.is_over(),
+        }
+    }
+
+    /// Takes out the jobs that nobody should start any more. Those behind a socket are swept on its other side.
+    pub(crate) fn remove_if(&self, condition: impl Fn(&Job) -> bool) -> Vec<Job> {
+        match self {
+            Self::Queue(queue) => queue.remove_if(condition),
+            Self::Socket(_) => Vec::new(),
+        }
+    }
+}

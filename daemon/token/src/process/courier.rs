@@ -1,0 +1,301 @@
+//! The jobs of one token that are with its worker process: who waits for each, for how long, and how many there may be.
+
+use std::{
+    collections::HashMap,
+    os::fd::{AsFd as _, OwnedFd},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, SendFlags},
+};
+use tokio::io::{Interest, unix::AsyncFd};
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::{
+    board::{Board, lock},
+    error::TokenError,
+    job::{Answer, Job},
+    packet::send_packet,
+    protocol::{self, AnswerBody, AnswerFrame, JobFrame, MAX_PACKET},
+    queue::Queue,
+};
+
+/// So much work lies ready in the socket, so that workers need not wait for this side. What lies there can no longer be
+/// overtaken, so a slow token gets none.
+const AHEAD: Duration = Duration::from_millis(2);
+
+/// And no more than so many jobs.
+const MAX_AHEAD: usize = 12;
+
+/// How much of the average pace the latest answer makes up: one part in so many.
+const SMOOTHING: u32 = 8;
+
+/// Answers that are read before other tasks have their turn.
+const TURN: usize = 64;
+
+/// A job is given to a second process if the first one ended with it, and not to a third.
+const MAX_LOST: u8 = 1;
+
+pub(crate) struct Courier {
+    board: Arc<Board>,
+    queue: Arc<Queue<Job>>,
+    sessions: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The job socket of a process whose token is ready.
+    socket: Option<Arc<OwnedFd>>,
+    open: bool,
+    flying: HashMap<u64, Flight>,
+    next: u64,
+    /// When the token last answered, or was first given something to do.
+    progress: Option<Instant>,
+    /// Between two answers while there is always a next job, of late.
+    pace: Option<Duration>,
+    /// Sessions that the token has turned out to allow, if fewer than configured.
+    allowed: Option<usize>,
+    packet: Zeroizing<Vec<u8>>,
+}
+
+struct Flight {
+    /// `None` once its caller has been told that it took too long.
+    job: Option<Job>,
+}
+
+impl Courier {
+    pub(crate) fn new(board: Arc<Board>, queue: Arc<Queue<Job>>, sessions: usize) -> Self {
+        Self {
+            board,
+            queue,
+            sessions,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Jobs from now on go to this socket, once the token is ready.
+    pub(super) fn connect(&self, socket: Arc<OwnedFd>) {
+        let mut state = lock(&self.state);
+        state.socket = Some(socket);
+        state.open = false;
+        state.pace = None;
+        state.allowed = None;
+    }
+
+    /// Whether jobs are given to the process: only while its token is ready.
+    pub(super) fn set_open(&self, open: bool) {
+        lock(&self.state).open = open;
+        self.pump();
+    }
+
+    /// Gives the process what it can do soon.
+    pub(crate) fn pump(&self) {
+        let mut state = lock(&self.state);
+        let state = &mut *state;
+        let Some(socket) = state.socket.as_ref().filter(|_| state.open) else {
+            return;
+        };
+        let window = window(state.allowed.unwrap_or(self.sessions), state.pace);
+        while state.flying.len() < window {
+            let Some(job) = self.queue.try_take() else { return };
+            if job.is_abandoned() {
+                continue;
+            }
+            let now = Instant::now();
+            if job.deadline <= now {
+                job.answer(Err(self.deadline_exceeded()));
+                continue;
+            }
+            let frame = JobFrame {
+                id: state.next,
+                key: job.key,
+                time_left: job.deadline - now,
+                work: &job.work,
+            };
+            let sent = protocol::pack(&frame, &mut state.packet)
+                .map_err(|_| Errno::INVAL)
+                .and_then(|()| send_packet(socket, &state.packet, SendFlags::DONTWAIT));
+            match sent {
+                Ok(()) => {
+                    if state.flying.is_empty() {
+                        state.progress = Some(now);
+                    }
+                    state.flying.insert(state.next, Flight { job: Some(job) });
+                    state.next += 1;
+                }
+                Err(Errno::AGAIN | Errno::PIPE | Errno::CONNRESET) => {
+                    // No room now, or no process: the next answer, or the next process, brings us back here.
+                    if let Some(job) = self.queue.put_back(job) {
+                        job.answer(Err(self.shut_down()));
+                    }
+                    return;
+                }
+                Err(errno) => {
+                    tracing::error!(token = self.board.name, %errno, "a job could not be passed on");
+                    job.answer(Err(self.lost(format!("the job could not be passed on: {errno}"))));
+                }
+            }
+        }
+    }
+
+    /// Reads answers until the process has gone.
+    pub(super) async fn read_answers(self: Arc<Self>, socket: Arc<OwnedFd>) {
+        #[expect(
+            deprecated,
+            reason = "what is unsound is a type whose descriptor changes or closes meanwhile; an `Arc<OwnedFd>`'s does neither"
+        )]
+        let registered = AsyncFd::with_interest(Arc::clone(&socket), Interest::READABLE);
+        let Ok(registered) = registered.inspect_err(|error| {
+            tracing::error!(token = self.board.name, %error, "answers cannot be waited for");
+        }) else {
+            return;
+        };
+        let mut buffer = Zeroizing::new(vec![0; MAX_PACKET]);
+        while let Ok(mut ready) = registered.readable().await {
+            for _ in 0..TURN {
+                match rustix::net::recv(socket.as_fd(), buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
+                    Ok((0, _)) => return,
+                    Ok((length, _)) => {
+                        let Some(packet) = buffer.get_mut(..length) else { return };
+                        let frame = protocol::parse::<AnswerFrame>(packet);
+                        packet.zeroize();
+                        match frame {
+                            Ok(frame) => self.land(frame),
+                            Err(error) => {
+                                tracing::error!(token = self.board.name, %error, "the module's process sent nonsense");
+                            }
+                        }
+                    }
+                    Err(Errno::AGAIN) => {
+                        ready.clear_ready();
+                        break;
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(_) => return,
+                }
+            }
+            drop(ready);
+            self.pump();
+        }
+    }
+
+    fn land(&self, frame: AnswerFrame) {
+        let mut state = lock(&self.state);
+        // One that nobody knows is that of an earlier process, or an invention.
+        let Some(flight) = state.flying.remove(&frame.id) else {
+            return;
+        };
+        let now = Instant::now();
+        if let Some(before) = state.progress.replace(now) {
+            let took = now - before;
+            let pace = state.pace.unwrap_or(took);
+            state.pace = Some(pace - pace / SMOOTHING + took / SMOOTHING);
+        }
+        let answer: Answer = match frame.answer {
+            AnswerBody::Done(octets) => Ok(octets),
+            AnswerBody::Failed(error) => Err(error),
+            AnswerBody::NotStarted => {
+                // A worker without a session took it. The others can have it, and so many are enough.
+                let others = state.flying.len().clamp(1, self.sessions);
+                state.allowed = Some(others);
+                drop(state);
+                if let Some(job) = flight.job.and_then(|job| self.queue.put_back(job)) {
+                    job.answer(Err(self.shut_down()));
+                }
+                return;
+            }
+        };
+        drop(state);
+        if let Some(job) = flight.job {
+            job.answer(answer);
+        }
+    }
+
+    /// Whether the process has any job.
+    pub(super) fn is_busy(&self) -> bool {
+        !lock(&self.state).flying.is_empty()
+    }
+
+    /// Tells those whose time is up. For how long the process has had jobs and answered none of them, if so.
+    pub(super) fn sweep(&self, now: Instant) -> Option<Duration> {
+        let mut late = Vec::new();
+        let mut state = lock(&self.state);
+        for flight in state.flying.values_mut() {
+            if let Some(job) = flight.job.take_if(|job| job.deadline <= now) {
+                late.push(job);
+            }
+        }
+        let silent = state.progress.filter(|_| !state.flying.is_empty());
+        drop(state);
+        for job in late {
+            job.answer(Err(TokenError::TimedOut {
+                token: self.board.name.clone(),
+            }));
+        }
+        silent.map(|since| now.saturating_duration_since(since))
+    }
+
+    /// The process has gone. What it had is given to the next one, once.
+    pub(super) fn disconnect(&self, how: &str) {
+        let mut state = lock(&self.state);
+        state.socket = None;
+        state.open = false;
+        state.progress = None;
+        let mut flights: Vec<(u64, Flight)> = state.flying.drain().collect();
+        drop(state);
+        // The oldest is put back last, and comes first again.
+        flights.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
+        for mut job in flights.into_iter().filter_map(|(_, flight)| flight.job) {
+            if job.lost < MAX_LOST {
+                job.lost += 1;
+                if let Some(job) = self.queue.put_back(job) {
+                    job.answer(Err(self.shut_down()));
+                }
+            } else {
+                job.answer(Err(self.lost(how.to_owned())));
+            }
+        }
+    }
+
+    fn deadline_exceeded(&self) -> TokenError {
+        let token = self.board.name.clone();
+        TokenError::DeadlineExceeded { token }
+    }
+
+    fn shut_down(&self) -> TokenError {
+        let token = self.board.name.clone();
+        TokenError::Shutdown { token }
+    }
+
+    fn lost(&self, how: String) -> TokenError {
+        let token = self.board.name.clone();
+        TokenError::WorkerLost { token, how }
+    }
+}
+
+/// How many jobs may be with the process.
+fn window(sessions: usize, pace: Option<Duration>) -> usize {
+    let ahead = pace.map_or(0, |pace| {
+        let jobs = AHEAD.as_nanos() / pace.as_nanos().max(1);
+        usize::try_from(jobs).unwrap_or(MAX_AHEAD).min(MAX_AHEAD)
+    });
+    sessions + ahead
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quick_token_has_jobs_lying_ready_and_a_slow_one_has_none() {
+        assert_eq!(window(4, None), 4);
+        assert_eq!(window(4, Some(Duration::from_millis(500))), 4);
+        assert_eq!(window(4, Some(Duration::from_micros(500))), 8);
+        assert_eq!(window(4, Some(Duration::from_micros(50))), 4 + MAX_AHEAD);
+        assert_eq!(window(1, Some(Duration::ZERO)), 1 + MAX_AHEAD);
+    }
+}

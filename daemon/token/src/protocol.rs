@@ -1,0 +1,221 @@
+//! What the daemon and a module's process say to each other.
+//!
+//! Two kinds of sockets join them. The *control* socket (a stream; each frame a little-endian length of four octets and as much
+//! postcard) carries what is said once in a while: what to load, status, catalogues, PINs and what the token said of them.
+//! Each token has a *job* socket besides (SOCK_SEQPACKET: one packet a job, one an answer), from which every worker
+//! takes the next packet by itself.
+//!
+//! Both ends are the same executable: there is no version. But the process has a vendor's code in it, so what it sends
+//! is read as if it came from a stranger: lengths are bounded, and anything senseless ends the process.
+
+use std::{
+    io::{self, ErrorKind, Read, Write},
+    path::PathBuf,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use zeroize::Zeroizing;
+
+use crate::{
+    catalogue::Catalogue,
+    config::TokenSelector,
+    confine::Confinement,
+    error::{ModuleError, TokenError},
+    job::Work,
+    key::KeyId,
+    pins::Verdict,
+    status::TokenStatus,
+};
+
+/// A longer control frame is refused: a catalogue of 10,000 keys with their certificates takes less than half of it.
+const MAX_FRAME: usize = 64 << 20;
+
+/// A longer job goes through a memory file whose descriptor is in the packet: a packet has to fit a socket's buffer.
+pub(crate) const MAX_PACKET: usize = 32 << 10;
+
+/// The longest job: a message that the token signs as a whole (Ed25519), and a little.
+pub(crate) const MAX_JOB: u64 = 2 << 20;
+
+/// A PIN on the control socket. It is wiped on either side.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct PinOctets(pub(crate) Zeroizing<Vec<u8>>);
+
+/// What the daemon says.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum ToWorker {
+    /// First of all.
+    Start(Start),
+    /// Log in with this PIN, which an administrator gave.
+    Unlock { token: u16, number: u64, pin: PinOctets },
+    /// Log out.
+    Lock { token: u16, number: u64 },
+    /// The answer to [`FromWorker::WantPin`].
+    Pin { token: u16, pin: Result<PinOctets, String> },
+    /// Certificates from outside the token, in place of those before.
+    Certificates { token: u16, certificates: Vec<Vec<u8>> },
+    /// Finish what has been started, log out, finalise, and end.
+    Stop,
+}
+
+/// The module and its tokens, in the order of the job sockets that were sent before.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Start {
+    pub(crate) module: PathBuf,
+    pub(crate) confinement: Confinement,
+    pub(crate) tokens: Vec<StartToken>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StartToken {
+    pub(crate) name: String,
+    pub(crate) module: String,
+    pub(crate) selector: TokenSelector,
+    pub(crate) sessions: u32,
+    pub(crate) certificates: Vec<Vec<u8>>,
+}
+
+/// What a module's process says.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum FromWorker {
+    /// The module is loaded and initialised, or cannot be.
+    Loaded(Result<(), ModuleError>),
+    /// A token's status has changed.
+    Status { token: u16, status: Box<TokenStatus> },
+    /// A token's keys have changed.
+    Catalogue { token: u16, catalogue: Catalogue },
+    /// The anchor or a worker is about to log in by itself.
+    WantPin { token: u16 },
+    /// What the token said of a PIN, whoever gave it.
+    Verdict {
+        token: u16,
+        pin: PinOctets,
+        verdict: Verdict,
+    },
+    /// An `Unlock` or `Lock` ended like this.
+    Done {
+        number: u64,
+        result: Result<(), TokenError>,
+    },
+    /// The token's anchor turns.
+    Alive { token: u16 },
+}
+
+/// A job in a packet.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct JobFrame<W> {
+    pub(crate) id: u64,
+    pub(crate) key: KeyId,
+    /// How much is left of the time in which it is worth starting.
+    pub(crate) time_left: Duration,
+    pub(crate) work: W,
+}
+
+/// The form in which a job is read.
+pub(crate) type OwnedJobFrame = JobFrame<Work>;
+
+/// An answer in a packet.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct AnswerFrame {
+    pub(crate) id: u64,
+    pub(crate) answer: AnswerBody,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(crate) enum AnswerBody {
+    /// A signature, a plaintext or a shared secret.
+    Done(Zeroizing<Vec<u8>>),
+    Failed(TokenError),
+    /// Not started: the worker has no session for it, and others have.
+    NotStarted,
+}
+
+/// Writes one control frame.
+pub(crate) fn write(mut to: impl Write, frame: &impl Serialize) -> io::Result<()> {
+    let mut octets = Zeroizing::new(vec![0; 4]);
+    // Grows without leaving copies of a PIN behind only as long as it need not grow: frames with PINs are short.
+    octets.reserve(1024);
+    let mut octets = Zeroizing::new(postcard::to_extend(frame, std::mem::take(&mut *octets)).map_err(invalid)?);
+    let length = octets.len() - 4;
+    if length > MAX_FRAME {
+        return Err(io::Error::new(ErrorKind::InvalidData, "a frame is too long"));
+    }
+    if let (Some(header), Ok(length)) = (octets.first_chunk_mut::<4>(), u32::try_from(length)) {
+        *header = length.to_le_bytes();
+    }
+    to.write_all(&octets)
+}
+
+/// Reads one control frame; `None` at the end.
+pub(crate) fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<Option<T>> {
+    let mut header = [0; 4];
+    match from.read_exact(&mut header) {
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(None),
+        result => result?,
+    }
+    let length = usize::try_from(u32::from_le_bytes(header)).unwrap_or(usize::MAX);
+    if length > MAX_FRAME {
+        return Err(io::Error::new(ErrorKind::InvalidData, "a frame is too long"));
+    }
+    let mut octets = Zeroizing::new(vec![0; length]);
+    from.read_exact(&mut octets)?;
+    parse(&octets).map(Some)
+}
+
+/// What one packet holds.
+pub(crate) fn parse<T: DeserializeOwned>(octets: &[u8]) -> io::Result<T> {
+    match postcard::take_from_bytes(octets).map_err(invalid)? {
+        (value, []) => Ok(value),
+        _ => Err(io::Error::new(ErrorKind::InvalidData, "something follows a frame")),
+    }
+}
+
+/// One packet, written over `buffer`.
+pub(crate) fn pack(frame: &impl Serialize, buffer: &mut Zeroizing<Vec<u8>>) -> io::Result<()> {
+    buffer.clear();
+    let octets = std::mem::take(&mut **buffer);
+    **buffer = postcard::to_extend(frame, octets).map_err(invalid)?;
+    Ok(())
+}
+
+fn invalid(error: postcard::Error) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_frame_comes_back_as_it_went() {
+        let mut stream = Vec::new();
+        let pin = PinOctets(Zeroizing::new(b"123456".to_vec()));
+        let frame = ToWorker::Unlock {
+            token: 3,
+            number: 1 << 40,
+            pin,
+        };
+        write(&mut stream, &frame).unwrap();
+        write(&mut stream, &ToWorker::Stop).unwrap();
+        let mut stream = stream.as_slice();
+        let Some(ToWorker::Unlock { token: 3, number, pin }) = read(&mut stream).unwrap() else {
+            unreachable!("another frame")
+        };
+        assert_eq!((number, pin.0.as_slice()), (1 << 40, b"123456".as_slice()));
+        assert!(matches!(read(&mut stream).unwrap(), Some(ToWorker::Stop)));
+        assert!(read::<ToWorker>(&mut stream).unwrap().is_none());
+    }
+
+    #[test]
+    fn frames_that_are_too_long_cut_off_or_senseless_are_errors() {
+        for octets in [
+            &[0xff, 0xff, 0xff, 0xff, 1][..],
+            &[9, 0, 0, 0, 1],
+            &[1, 0, 0, 0, 0xee],
+            &[2, 0, 0, 0, 5, 5],
+        ] {
+            assert!(read::<ToWorker>(octets).is_err(), "{octets:?}");
+        }
+    }
+}
