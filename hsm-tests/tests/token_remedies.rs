@@ -94,8 +94,15 @@ fn is_told(error: &TokenError, ckr: CK_RV, name: &str, remedy: Remedy) -> bool {
 
 /// The token serves, with nothing left of what has happened.
 async fn serves_again(token: &TokenHandle) -> Result<()> {
-    serve::ready(token).await?;
-    sign(token).await?;
+    // It may look well until the anchor has got round to looking at it.
+    loop {
+        serve::ready(token).await?;
+        match sign(token).await {
+            Err(TokenError::Absent { .. }) => {}
+            Err(error) => return Err(error.into()),
+            Ok(_) => break,
+        }
+    }
     // What a worker found out is in the status soon after the answer.
     serve::wait_for(token, |status| {
         status.state == TokenState::Ready && status.last_error.is_none()

@@ -23,8 +23,8 @@ use crate::{
 pub(crate) trait Audience: Send + Sync {
     fn status(&self, status: &TokenStatus);
     fn catalogue(&self, catalogue: &Catalogue);
-    /// Whoever looks after the token is doing so.
-    fn alive(&self);
+    /// Whoever looks after the token is doing so, and workers have so many sessions open.
+    fn alive(&self, sessions: usize);
 }
 
 pub(crate) struct Board {
@@ -165,7 +165,7 @@ impl Board {
     /// Whoever looks after the token is doing so.
     pub(crate) fn alive(&self) {
         if let Some(audience) = &self.audience {
-            audience.alive();
+            audience.alive(self.sessions.load(Ordering::Relaxed));
         }
     }
 

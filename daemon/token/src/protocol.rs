@@ -97,8 +97,8 @@ pub(crate) enum FromWorker {
         number: u64,
         result: Result<(), TokenError>,
     },
-    /// The token's anchor turns.
-    Alive { token: u16 },
+    /// The token's anchor turns, and its workers have so many sessions open.
+    Alive { token: u16, sessions: u32 },
 }
 
 /// A job in a packet.

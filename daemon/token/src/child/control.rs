@@ -55,7 +55,10 @@ impl Audience for Teller {
         });
     }
 
-    fn alive(&self) {
-        self.control.say(&FromWorker::Alive { token: self.token });
+    fn alive(&self, sessions: usize) {
+        self.control.say(&FromWorker::Alive {
+            token: self.token,
+            sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
+        });
     }
 }

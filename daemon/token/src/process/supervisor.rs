@@ -9,6 +9,7 @@ use std::{
     process::{Child, ExitStatus},
     sync::{
         Arc,
+        atomic::Ordering,
         mpsc::{Receiver, RecvTimeoutError, SyncSender},
     },
     time::{Duration, Instant},
@@ -381,8 +382,10 @@ impl Supervisor {
                 }
             }
             FromWorker::Done { number, result } => self.done(state, number, result),
-            FromWorker::Alive { token } => {
+            FromWorker::Alive { token, sessions } => {
                 if let Some(ward) = self.ward(token) {
+                    let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
+                    ward.board.sessions.store(sessions, Ordering::Relaxed);
                     ward.desk.last_alive = Some(Instant::now());
                 }
             }
