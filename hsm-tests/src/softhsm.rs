@@ -347,7 +347,7 @@ fn tool_path() -> Result<PathBuf> {
 }
 
 /// Tests run from `target/PROFILE/deps`, binaries from `target/PROFILE`.
-pub(crate) fn beside_executable(name: &str) -> Result<PathBuf> {
+pub fn beside_executable(name: &str) -> Result<PathBuf> {
     let executable = std::env::current_exe()?;
     for directory in executable.ancestors().skip(1).take(3) {
         let path = directory.join(name);

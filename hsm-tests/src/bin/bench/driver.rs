@@ -26,7 +26,7 @@ use cryptoki::{
 use crate::statistics::median;
 
 /// What a driver says once it has logged in.
-const READY: &str = "ready";
+pub(crate) const READY: &str = "ready";
 
 /// What one turn came to.
 #[derive(Debug, Clone, Copy)]
@@ -57,14 +57,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Rsa2048 => "rsa-2048",
             Self::P256 => "p-256",
         }
     }
 
-    fn from_name(name: &str) -> Result<Self> {
+    pub(crate) fn from_name(name: &str) -> Result<Self> {
         [Self::Rsa2048, Self::P256]
             .into_iter()
             .find(|kind| kind.name() == name)
@@ -104,10 +104,14 @@ impl Driver {
         key: &str,
         kind: Kind,
     ) -> Result<Self> {
+        let module = module.to_str().context("the module's path is text")?;
+        Self::spawn(&["drive", module, token, pin, key, kind.name()], environment)
+    }
+
+    /// Starts this program with these arguments, which make it a driver.
+    pub(crate) fn spawn(arguments: &[&str], environment: &[(&str, String)]) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .arg("drive")
-            .arg(module)
-            .args([token, pin, key, kind.name()])
+            .args(arguments)
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -14,6 +14,7 @@ mod p11_kit;
 mod startup;
 mod statistics;
 mod table;
+mod worker_process;
 mod world;
 
 use anyhow::Result;
@@ -25,6 +26,9 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     if let ["drive", rest @ ..] = arguments.as_slice() {
         return driver::serve(rest);
+    }
+    if let [worker_process::DRIVE, rest @ ..] = arguments.as_slice() {
+        return worker_process::serve(rest);
     }
     let scale = if arguments.contains(&"--quick") {
         Scale::QUICK
@@ -38,6 +42,9 @@ fn main() -> Result<()> {
     let mut table = Table::default();
     if wanted("key-service") {
         key_service::measure(&scale, &mut table)?;
+    }
+    if wanted("worker-process") {
+        worker_process::measure(&scale, &mut table)?;
     }
     if wanted("mail-service") {
         mail_service::measure(&scale, &mut table)?;
