@@ -2,21 +2,23 @@
 //!
 //! The only crate that links cryptoki, and the only place where anything blocks. Here live modules, tokens, sessions, PINs
 //! and the list of keys; who may use a key, what a message is and how requests arrive do not: nothing of the daemon is
-//! known here, and the whole may move to a process of its own.
+//! known here.
 //!
 //! ```text
-//!             async                │                  threads
-//!                                  │
-//!  TokenHandle::sign ──► Job ──────┼─► Queue ──► Worker ─── session ──┐
-//!        ▲        (two priorities, │   (bounded)  Worker ─── session ──┤
-//!        └──── oneshot ◄───────────┼──────────────  …                  ├──► module ──► token
-//!                                  │                │ repair           │
-//!  unlock, lock ──► Command ───────┼────────────► Anchor ─── session ──┘
-//!  status, catalogue ◄─ Shared ◄───┼────────────────┘ finds, logs in, lists keys, watches
+//!                 chanceryd                         │        the module's process
+//!                                                   │
+//!  TokenHandle::sign ──► Job ──► Queue ──► Courier ─┼─► Worker ─── session ──┐
+//!        ▲                      (bounded,           │   Worker ─── session ──┤
+//!        └──── oneshot ◄──────── two priorities) ◄──┼── …                    ├──► module ──► token
+//!                                                   │     │ repair           │
+//!  unlock, lock ──► Supervisor ─────────────────────┼─► Anchor ─── session ──┘
+//!  status, catalogue ◄── Board ◄────────────────────┼── finds, logs in, lists keys, watches
 //! ```
 //!
-//! - **Async ends at [`TokenHandle`].** Of tokio only `sync` and `task::yield_now` are used; there is no runtime in this
-//!   crate.
+//! - **Async ends at [`TokenHandle`].** Answers are read by tasks of the runtime that [`Tokens::start`] is called in; all else
+//!   here is threads, and there is no runtime in the module's process.
+//! - **A process for every module** (ADR 9): it crashes and hangs alone, and another takes its place. [`serve_module`] is what
+//!   runs in it.
 //! - **The anchor** (one thread for each token) logs in on a session that stays open, so that the login does. It alone
 //!   searches, logs in and out. **Workers** (one thread and one session each) do nothing but C_SignInit and C_Sign and the
 //!   like: no C_FindObjects, C_Login or C_OpenSession is on their way while all is well.
