@@ -202,7 +202,7 @@ impl Worker {
 
     fn command(&self, token: u16, number: u64, command: impl FnOnce(crate::anchor::Done) -> Command) {
         let control = Arc::clone(&self.control);
-        let done = Box::new(move |result| control.say(&FromWorker::Done { number, result }));
+        let done = Box::new(move |result| control.say(&FromWorker::Done { token, number, result }));
         if let Some(shared) = self.engine.token(token) {
             // The daemon sends one at a time and waits for its end, so there is room; and an anchor ends after this loop.
             let _ = shared.anchor.try_send(command(done));

@@ -12,8 +12,11 @@
 
 mod courier;
 mod launch;
+mod life;
 mod supervisor;
+mod ward;
 
 pub(crate) use courier::Courier;
 pub use launch::Launch;
-pub(crate) use supervisor::{Event, Supervisor, Ward};
+pub(crate) use supervisor::{Event, Supervisor};
+pub(crate) use ward::Ward;

@@ -94,6 +94,7 @@ pub(crate) enum FromWorker {
     },
     /// An `Unlock` or `Lock` ended like this.
     Done {
+        token: u16,
         number: u64,
         result: Result<(), TokenError>,
     },

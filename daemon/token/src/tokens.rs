@@ -1,7 +1,9 @@
 //! All configured tokens: checks, the start of whoever serves them, and the end of it.
 
+mod check;
+
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -16,7 +18,7 @@ use tokio::{runtime::Handle, sync::oneshot};
 use crate::{
     backlog::Backlog,
     board::Board,
-    config::{ModuleConfig, TokenConfig, TokenSelector},
+    config::{ModuleConfig, TokenConfig},
     confine::Confinement,
     engine::{Engine, EngineToken, spawn},
     error::{ModuleError, StartError, TokenError},
@@ -30,6 +32,7 @@ use crate::{
     queue::Queue,
     wait::Waiting,
 };
+use check::check;
 
 /// How long the start waits for modules to load, so that a missing file or a refusal is an error of the start. A module
 /// that takes longer is waited for by its tokens, which are `Starting` until then.
@@ -206,6 +209,7 @@ impl Tokens {
             },
         });
         Ok(Ward {
+            number,
             board,
             queue,
             courier,
@@ -379,53 +383,11 @@ fn wait_for(
     }
 }
 
-fn check(modules: &[ModuleConfig], tokens: &[TokenConfig]) -> Result<(), StartError> {
-    let mut names = HashSet::new();
-    if let Some(module) = modules.iter().find(|module| !names.insert(&module.name)) {
-        return Err(StartError::Duplicate {
-            kind: "module",
-            name: module.name.clone(),
-        });
-    }
-    let mut token_names = HashSet::new();
-    for token in tokens {
-        let name = || token.name.clone();
-        if !token_names.insert(&token.name) {
-            return Err(StartError::Duplicate {
-                kind: "token",
-                name: name(),
-            });
-        }
-        if !names.contains(&token.module) {
-            return Err(StartError::UnknownModule {
-                token: name(),
-                module: token.module.clone(),
-            });
-        }
-        let detail = if matches!(
-            token.selector,
-            TokenSelector::Attributes {
-                label: None,
-                serial: None
-            }
-        ) {
-            "nothing says which token it is: give a URI, a label or a serial"
-        } else if token.sessions == 0 {
-            "it needs at least one session"
-        } else if token.queue == 0 {
-            "its queue needs room for at least one job"
-        } else {
-            continue;
-        };
-        return Err(StartError::InvalidToken { token: name(), detail });
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::config::TokenSelector;
 
     fn module(name: &str) -> ModuleConfig {
         ModuleConfig {

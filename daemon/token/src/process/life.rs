@@ -1,0 +1,144 @@
+//! One worker process from its start to its end, and the threads that hear what it says and what it writes.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Read},
+    os::unix::{net::UnixStream, process::ExitStatusExt as _},
+    process::{Child, ExitStatus},
+    sync::mpsc::SyncSender,
+    time::Instant,
+};
+
+use super::Event;
+use crate::{
+    engine::spawn,
+    protocol::{self, ToWorker},
+};
+
+/// The longest line of a module's own that is logged.
+const MAX_LINE: u64 = 2048;
+
+pub(super) struct Life {
+    /// Tells what it said from what another said before.
+    pub(super) id: u64,
+    pub(super) begun: Instant,
+    /// Its module is loaded.
+    pub(super) loaded: bool,
+    child: Child,
+    control: UnixStream,
+    /// Why it was ended from here.
+    ending: Option<String>,
+}
+
+impl Life {
+    /// Begins to listen to a process that has been started. What it says is told as [`Event::Said`], its end as
+    /// [`Event::Gone`].
+    pub(super) fn listen(
+        id: u64,
+        module: &str,
+        mut child: Child,
+        control: UnixStream,
+        events: &SyncSender<Event>,
+    ) -> io::Result<Self> {
+        if let Err(error) = listen(id, module, &mut child, &control, events) {
+            child.kill()?;
+            child.wait()?;
+            return Err(error);
+        }
+        tracing::info!(module, pid = child.id(), "the module's process has been started");
+        Ok(Self {
+            id,
+            begun: Instant::now(),
+            loaded: false,
+            child,
+            control,
+            ending: None,
+        })
+    }
+
+    /// Says something to it. A process that does not read is as good as gone.
+    pub(super) fn say(&mut self, frame: &ToWorker) {
+        if let Err(error) = protocol::write(&self.control, frame) {
+            self.end(format!("it does not read what it is told: {error}"));
+        }
+    }
+
+    /// Ends it; that it has gone is heard from its socket.
+    pub(super) fn end(&mut self, why: String) {
+        if self.ending.is_none() {
+            self.ending = Some(why);
+            // It may have ended by itself.
+            let _ = self.child.kill();
+        }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a process that has closed its socket, and says how it ended.
+    pub(super) fn bury(mut self) -> String {
+        let status = self.child.wait();
+        self.ending
+            .unwrap_or_else(|| status.map_or_else(|error| error.to_string(), describe))
+    }
+}
+
+fn listen(
+    life: u64,
+    module: &str,
+    child: &mut Child,
+    control: &UnixStream,
+    events: &SyncSender<Event>,
+) -> io::Result<()> {
+    let (stream, events, name) = (control.try_clone()?, events.clone(), module.to_owned());
+    drop(spawn(module, "hear", move || {
+        let mut stream = BufReader::new(stream);
+        loop {
+            match protocol::read(&mut stream) {
+                Ok(Some(frame)) => {
+                    if events.send(Event::Said { life, frame }).is_err() {
+                        return;
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(module = name, %error, "the module's process can no longer be understood");
+                    break;
+                }
+            }
+        }
+        // The supervisor may have gone.
+        let _ = events.send(Event::Gone { life });
+    })?);
+    if let Some(written) = child.stderr.take() {
+        let name = module.to_owned();
+        drop(spawn(module, "log", move || log_lines(&name, written))?);
+    }
+    Ok(())
+}
+
+fn describe(status: ExitStatus) -> String {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("signal {signal}"),
+        (None, Some(code)) => format!("exit status {code}"),
+        (None, None) => "unknown reason".to_owned(),
+    }
+}
+
+/// Logs what the process writes to its standard error: its own log, and whatever the module has to say.
+fn log_lines(module: &str, written: impl Read) {
+    let mut written = BufReader::new(written);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match (&mut written).take(MAX_LINE).read_until(b'\n', &mut line) {
+            Ok(0) | Err(_) => return,
+            Ok(_) => {
+                let text = String::from_utf8_lossy(line.trim_ascii()).into_owned();
+                if !text.is_empty() {
+                    tracing::info!(module, text, "the module's process says");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! One token of a module that has a process of its own: who waits for it, and the commands for its anchor, of which one is under
+//! way at a time.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use zeroize::Zeroizing;
+
+use super::{Courier, life::Life};
+use crate::{
+    anchor::{Command, Done},
+    board::Board,
+    config::TokenSelector,
+    error::TokenError,
+    job::Job,
+    pin::Pin,
+    pins::{Admission, Pins},
+    protocol::{PinOctets, StartToken, ToWorker},
+    queue::Queue,
+    status::{TokenState, TokenStatus},
+};
+
+/// Commands that may wait for a token's anchor.
+const COMMANDS: usize = 64;
+
+pub(crate) struct Ward {
+    /// Its number among the tokens of the module.
+    pub(crate) number: u16,
+    pub(crate) board: Arc<Board>,
+    pub(crate) queue: Arc<Queue<Job>>,
+    pub(crate) courier: Arc<Courier>,
+    pub(crate) pins: Arc<dyn Pins>,
+    pub(crate) selector: TokenSelector,
+    pub(crate) sessions: usize,
+    pub(crate) certificates: Vec<Vec<u8>>,
+    /// The longest that a call may go without an answer before the process is taken to hang.
+    pub(crate) patience: Duration,
+    pub(crate) desk: Desk,
+}
+
+/// What is going on between a token's anchor and those who want something of it.
+#[derive(Default)]
+pub(crate) struct Desk {
+    line: VecDeque<Command>,
+    running: Option<(u64, Done)>,
+    numbers: u64,
+    last_alive: Option<Instant>,
+    /// The process has ended, and the token is expected back from the next one.
+    awaited: bool,
+}
+
+impl Ward {
+    /// What a process is told of it at its start.
+    pub(super) fn start(&mut self, module: &str) -> StartToken {
+        self.desk.last_alive = Some(Instant::now());
+        StartToken {
+            name: self.board.name.clone(),
+            module: module.to_owned(),
+            selector: self.selector.clone(),
+            sessions: u32::try_from(self.sessions).unwrap_or(u32::MAX),
+            certificates: self.certificates.clone(),
+        }
+    }
+
+    /// What is to be done without being told. Why the process is taken to hang, if it is.
+    pub(super) fn tend(&mut self, now: Instant, anchor_patience: Duration, life: Option<&mut Life>) -> Option<String> {
+        for job in self.queue.remove_if(|job| job.deadline <= now || job.is_abandoned()) {
+            let token = self.board.name.clone();
+            job.answer(Err(TokenError::DeadlineExceeded { token }));
+        }
+        if let Some(certificates) = self.board.take_certificates() {
+            self.certificates.clone_from(&certificates);
+            if let Some(life) = life {
+                life.say(&ToWorker::Certificates {
+                    token: self.number,
+                    certificates,
+                });
+            }
+        }
+        let name = &self.board.name;
+        if self.courier.sweep(now).is_some_and(|since| since > self.patience) {
+            return Some(format!("token {name} did not answer for {:?}", self.patience));
+        }
+        let silent = |last| now.saturating_duration_since(last) > anchor_patience;
+        let silent = self.desk.last_alive.is_some_and(silent);
+        silent.then(|| format!("token {name} was not looked after for {anchor_patience:?}"))
+    }
+
+    /// The process says how the token stands.
+    pub(super) fn heed_status(&mut self, status: TokenStatus) {
+        if !status.serial.is_empty() || !status.label.is_empty() {
+            self.pins.identify(&status.serial, &status.label);
+        }
+        let state = status.state;
+        self.board.replace_status(status);
+        self.courier.set_open(state == TokenState::Ready);
+        if state == TokenState::Starting && self.desk.awaited {
+            self.board.expect_back();
+            return;
+        }
+        self.desk.awaited = false;
+        if state != TokenState::Ready {
+            self.refuse_waiting();
+        }
+    }
+
+    pub(super) fn heed_alive(&mut self, sessions: u32) {
+        let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
+        self.board.sessions.store(sessions, Ordering::Relaxed);
+        self.desk.last_alive = Some(Instant::now());
+    }
+
+    /// Somebody wants something of the anchor.
+    pub(super) fn command(&mut self, command: Command, life: Option<&mut Life>) {
+        if self.desk.line.len() < COMMANDS {
+            self.desk.line.push_back(command);
+            self.next_command(life);
+        } else if let Command::Unlock(_, done) | Command::Lock(done) = command {
+            let token = self.board.name.clone();
+            done(Err(TokenError::QueueFull { token }));
+        }
+    }
+
+    /// The command with this number has ended.
+    pub(super) fn command_done(&mut self, number: u64, result: Result<(), TokenError>, life: Option<&mut Life>) {
+        if let Some((_, done)) = self.desk.running.take_if(|(running, _)| *running == number) {
+            done(result);
+            self.next_command(life);
+        }
+    }
+
+    /// The PIN for a login that the process wants to make by itself.
+    pub(super) fn hand_out_pin(&self) -> ToWorker {
+        ToWorker::Pin {
+            token: self.number,
+            pin: self.pins.kept().map(|pin| octets(&pin)),
+        }
+    }
+
+    /// The process has ended. What it had is given to the next one, if there will be one.
+    pub(super) fn lose(&mut self, how: &str) {
+        self.drop_desk(how);
+        self.courier.disconnect(how);
+    }
+
+    /// How it stands now that the process has ended.
+    pub(super) fn wait_for_the_next(&mut self, detail: &str, parked: bool) {
+        self.board.update(|status| {
+            status.state = if parked {
+                TokenState::Failed
+            } else {
+                TokenState::Starting
+            };
+            detail.clone_into(&mut status.detail);
+            status.sessions = 0;
+        });
+        self.desk.awaited = !parked;
+        if parked {
+            self.refuse_waiting();
+        } else {
+            self.board.expect_back();
+        }
+    }
+
+    /// Passes on the next command, if none is under way.
+    fn next_command(&mut self, mut life: Option<&mut Life>) {
+        while self.desk.running.is_none() {
+            let Some(command) = self.desk.line.pop_front() else {
+                return;
+            };
+            match (command, &mut life) {
+                (Command::Unlock(pin, done), life) => match self.admit(&pin, life.is_some()) {
+                    Err(error) => done(Err(error)),
+                    Ok(Admission::InUse) => done(Ok(())),
+                    Ok(Admission::Ask) => {
+                        let number = self.run(done);
+                        let (token, pin) = (self.number, octets(&pin));
+                        if let Some(life) = life {
+                            life.say(&ToWorker::Unlock { token, number, pin });
+                        }
+                    }
+                },
+                (Command::Lock(done), None) => {
+                    self.pins.forget();
+                    done(Ok(()));
+                }
+                (Command::Lock(done), Some(life)) => {
+                    self.pins.forget();
+                    let number = self.run(done);
+                    let token = self.number;
+                    life.say(&ToWorker::Lock { token, number });
+                }
+                // Certificates are taken at every turn; repairs are between a worker and its anchor.
+                (Command::Wake | Command::Repair(_), _) => {}
+            }
+        }
+    }
+
+    /// Asks the guard, and has it note that the PIN goes to the token, if it does.
+    fn admit(&self, pin: &Pin, alive: bool) -> Result<Admission, TokenError> {
+        let token = self.board.name.clone();
+        let admission = self.pins.admit(&token, pin, self.board.is_ready())?;
+        if admission == Admission::Ask {
+            if !alive {
+                return Err(TokenError::Absent { token });
+            }
+            let begun = self.pins.begin(pin);
+            begun.map_err(|detail| TokenError::PinMemory { token, detail })?;
+        }
+        Ok(admission)
+    }
+
+    fn run(&mut self, done: Done) -> u64 {
+        self.desk.numbers += 1;
+        self.desk.running = Some((self.desk.numbers, done));
+        self.desk.numbers
+    }
+
+    /// Nobody is there to obey, and those who wait are told. Of a PIN that went there without a verdict the guard knows: it
+    /// may have cost a try.
+    fn drop_desk(&mut self, how: &str) {
+        let line = self.desk.line.drain(..).filter_map(|command| match command {
+            Command::Unlock(_, done) | Command::Lock(done) => Some(done),
+            Command::Wake | Command::Repair(_) => None,
+        });
+        for done in self.desk.running.take().map(|(_, done)| done).into_iter().chain(line) {
+            done(Err(TokenError::WorkerLost {
+                token: self.board.name.clone(),
+                how: how.to_owned(),
+            }));
+        }
+    }
+
+    /// Those who wait for a token that cannot be used are told why.
+    fn refuse_waiting(&self) {
+        for job in self.queue.remove_if(|_| true) {
+            job.answer(Err(self.board.unavailable()));
+        }
+    }
+}
+
+fn octets(pin: &Pin) -> PinOctets {
+    PinOctets(Zeroizing::new(pin.bytes().to_vec()))
+}
