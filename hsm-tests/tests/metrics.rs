@@ -12,6 +12,7 @@ use std::{
     io::{Read as _, Write as _},
     os::unix::net::UnixStream,
     path::PathBuf,
+    time::{Duration, Instant},
 };
 
 use hsm_tests::{
@@ -19,6 +20,7 @@ use hsm_tests::{
     people::Person,
     python::Python,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 const LETTER: &[u8] = b"From: Alice <alice@example.org>\r\nSubject: Hello\r\n\r\nHello\r\n";
@@ -128,7 +130,75 @@ fn requests_and_tokens_are_told_as_they_are() {
         ("chancery_token_state{token=\"bob\",state=\"locked\"}", 1.0),
         ("chancery_token_keys{token=\"alice\"}", 2.0),
         ("chancery_token_generation{token=\"alice\"}", 1.0),
+        ("chancery_token_jobs_waiting{token=\"alice\"}", 0.0),
+        ("chancery_token_queue_duration_seconds_count{token=\"alice\"}", 1.0),
+        ("chancery_token_worker_restarts_total{token=\"alice\"}", 0.0),
     ] {
         assert_eq!(value(&scraped, sample), Some(expected), "{sample} in\n{scraped}");
     }
+}
+
+/// Scrapes until the sample has the value: what a module's process counts is told to the daemon twice a second.
+fn wait_for(directory: &tempfile::TempDir, sample: &str, expected: f64) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let scraped = scrape(directory);
+        if value(&scraped, sample) == Some(expected) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{sample} is not {expected} in\n{scraped}");
+    }
+}
+
+#[test]
+fn calls_into_the_module_logins_and_failures_are_counted_in_its_process() {
+    let (daemon, directory) = start(Setup::new().token("alice", &[Person::Alice]).token_with_pin(
+        "bob",
+        &[Person::Bob],
+        Pin::Wrong,
+    ));
+    for _ in 0..3 {
+        daemon.chancery(["sign"], LETTER).unwrap().success().unwrap();
+    }
+    for (sample, expected) in [
+        (
+            "chancery_pkcs11_call_duration_seconds_count{token=\"alice\",function=\"C_Sign\"}",
+            3.0,
+        ),
+        (
+            "chancery_token_execution_duration_seconds_count{token=\"alice\",operation=\"sign\"}",
+            3.0,
+        ),
+        ("chancery_token_logins_total{token=\"alice\",result=\"succeeded\"}", 1.0),
+        ("chancery_token_logins_total{token=\"bob\",result=\"refused\"}", 1.0),
+        (
+            "chancery_pkcs11_failures_total{token=\"bob\",function=\"C_Login\",ckr=\"CKR_PIN_INCORRECT\"}",
+            1.0,
+        ),
+    ] {
+        wait_for(&directory, sample, expected);
+    }
+}
+
+#[test]
+fn a_module_process_that_is_killed_is_counted_and_what_it_had_counted_stays() {
+    let (daemon, directory) = start(Setup::new().token("alice", &[Person::Alice]));
+    daemon.chancery(["sign"], LETTER).unwrap().success().unwrap();
+    let signed = "chancery_pkcs11_call_duration_seconds_count{token=\"alice\",function=\"C_Sign\"}";
+    wait_for(&directory, signed, 1.0);
+    let children = daemon.children().unwrap();
+    assert_eq!(children.len(), 1, "{children:?}");
+    let child = Pid::from_raw(children[0].cast_signed()).unwrap();
+    kill_process(child, Signal::KILL).unwrap();
+    wait_for(&directory, "chancery_token_worker_restarts_total{token=\"alice\"}", 1.0);
+    wait_for(
+        &directory,
+        "chancery_token_logins_total{token=\"alice\",result=\"succeeded\"}",
+        2.0,
+    );
+    daemon.chancery(["sign"], LETTER).unwrap().success().unwrap();
+    wait_for(&directory, signed, 2.0);
+    let status = daemon.chancery(["status", "--json"], b"").unwrap().success().unwrap();
+    let status: Value = serde_json::from_slice(&status).unwrap();
+    assert_eq!(status["tokens"][0]["worker_restarts"], 1);
 }

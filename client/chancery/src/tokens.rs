@@ -45,6 +45,8 @@ impl Client {
         };
         Ok(TokenWatch {
             responses: client.watch_tokens(request).await?.into_inner(),
+            is_first: true,
+            ended: None,
         })
     }
 
@@ -111,16 +113,50 @@ const MAX_DURATION: Duration = Duration::from_secs(315_576_000_000);
 #[derive(Debug)]
 pub struct TokenWatch {
     responses: Streaming<WatchTokensResponse>,
+    is_first: bool,
+    /// How it ended, behind a response that has to be told before.
+    ended: Option<Result<(), Error>>,
 }
 
 impl TokenWatch {
     /// All tokens and the daemon's version when called first, then the tokens that have changed, once there are any. `None`
-    /// when the daemon stops. A caller who is slow gets the latest state and misses those in between.
+    /// when the daemon stops. A caller who is slow gets the latest state of each and misses those in between.
     ///
     /// # Errors
     ///
     /// [`Error::Lost`] if the connection broke, [`Error::Failed`] as the daemon says.
     pub async fn next(&mut self) -> Result<Option<WatchTokensResponse>, Error> {
-        Ok(self.responses.message().await?)
+        if let Some(ended) = self.ended.take() {
+            return ended.map(|()| None);
+        }
+        let Some(mut latest) = self.responses.message().await? else {
+            return Ok(None);
+        };
+        if std::mem::take(&mut self.is_first) {
+            return Ok(Some(latest));
+        }
+        // What has come meanwhile is taken at once.
+        while self.ended.is_none() {
+            tokio::select! {
+                biased;
+                next = self.responses.message() => match next {
+                    Ok(Some(next)) => merge(&mut latest.tokens, next.tokens),
+                    Ok(None) => self.ended = Some(Ok(())),
+                    Err(status) => self.ended = Some(Err(status.into())),
+                },
+                () = std::future::ready(()) => break,
+            }
+        }
+        Ok(Some(latest))
+    }
+}
+
+/// Later tokens in the place of earlier ones of the same name.
+fn merge(tokens: &mut Vec<Token>, later: Vec<Token>) {
+    for token in later {
+        match tokens.iter_mut().find(|known| known.name == token.name) {
+            Some(known) => *known = token,
+            None => tokens.push(token),
+        }
     }
 }

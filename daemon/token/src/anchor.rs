@@ -18,6 +18,7 @@ use crate::{
     ckr::{Failure, Remedy},
     config::TokenSelector,
     error::TokenError,
+    metrics::count_on_this_thread,
     module::{Loading, Module},
     pin::Pin,
     pins::Admission,
@@ -110,6 +111,7 @@ impl Anchor {
 
     /// Looks after the token until it is told to stop.
     pub(crate) fn run(mut self) {
+        count_on_this_thread(Arc::clone(&self.shared.board.tally.here));
         while !self.shared.jobs.are_over() {
             let patience = if self.module.is_none() { Duration::ZERO } else { TICK };
             self.tend();

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use crate::{
     catalogue::Catalogue,
     error::TokenError,
+    metrics::{MetricsSnapshot, Tally},
     status::{PinStatus, TokenState, TokenStatus},
 };
 
@@ -23,12 +24,14 @@ use crate::{
 pub(crate) trait Audience: Send + Sync {
     fn status(&self, status: &TokenStatus);
     fn catalogue(&self, catalogue: &Catalogue);
+    fn metrics(&self, metrics: MetricsSnapshot);
     /// Whoever looks after the token is doing so, and workers have so many sessions open.
     fn alive(&self, sessions: usize);
 }
 
 pub(crate) struct Board {
     pub(crate) name: String,
+    pub(crate) tally: Tally,
     status: Mutex<TokenStatus>,
     ready: AtomicBool,
     /// Sessions that workers have open.
@@ -51,6 +54,7 @@ impl Board {
         };
         Self {
             name,
+            tally: Tally::default(),
             status: Mutex::new(status),
             ready: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
@@ -166,6 +170,9 @@ impl Board {
     pub(crate) fn alive(&self) {
         if let Some(audience) = &self.audience {
             audience.alive(self.sessions.load(Ordering::Relaxed));
+            if let Some(metrics) = self.tally.news() {
+                audience.metrics(metrics);
+            }
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
     job::{Dispatch, Job, Reply, Work},
     key::KeyId,
     mechanism::{DecryptScheme, SignInput, SignMechanism},
+    metrics::MetricsSnapshot,
     pin::Pin,
     queue::Refusal,
     status::TokenStatus,
@@ -49,6 +50,22 @@ impl TokenHandle {
     /// A counter that is raised at every change of status or catalogue.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.front.board.changes()
+    }
+
+    /// Operations that wait for a worker session.
+    pub fn jobs_waiting(&self) -> usize {
+        self.front.queue.len()
+    }
+
+    /// How often the process around the token's module was started again.
+    pub fn worker_restarts(&self) -> u64 {
+        self.front.board.tally.here.restarts()
+    }
+
+    /// What has been counted while the token was used. What another process counts is a second old at most, unless the token
+    /// does not answer.
+    pub fn metrics(&self) -> MetricsSnapshot {
+        self.front.board.tally.snapshot()
     }
 
     /// Signs. RSA and Ed25519 signatures are raw octets, ECDSA ones DER ECDSA-Sig-Value.
@@ -142,7 +159,8 @@ impl TokenHandle {
         if !self.front.board.is_ready() {
             return Err(self.front.board.unavailable());
         }
-        let deadline = dispatch.deadline_by(Instant::now() + self.front.call_deadline);
+        let queued = Instant::now();
+        let deadline = dispatch.deadline_by(queued + self.front.call_deadline);
         let is_signature = matches!(work, Work::Sign { .. });
         let (reply, answer) = oneshot::channel();
         self.front
@@ -151,6 +169,7 @@ impl TokenHandle {
                 Job {
                     key,
                     work,
+                    queued,
                     deadline,
                     lost: 0,
                     reply: Reply::Caller(reply),

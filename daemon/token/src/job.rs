@@ -1,6 +1,9 @@
 //! A request on its way from the handle to a worker.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
@@ -11,6 +14,7 @@ use crate::{
     error::TokenError,
     key::KeyId,
     mechanism::{DecryptScheme, SignMechanism},
+    metrics::Operation,
     queue::Priority,
 };
 
@@ -37,6 +41,8 @@ pub(crate) type Answer = Result<Zeroizing<Vec<u8>>, TokenError>;
 pub(crate) struct Job {
     pub(crate) key: KeyId,
     pub(crate) work: Work,
+    /// When it came, to this process.
+    pub(crate) queued: Instant,
     pub(crate) deadline: Instant,
     /// How often it was given to a process that ended with it.
     pub(crate) lost: u8,
@@ -68,12 +74,30 @@ pub(crate) enum Work {
     },
 }
 
+impl Work {
+    pub(crate) const fn operation(&self) -> Operation {
+        match self {
+            Self::Sign { .. } => Operation::Sign,
+            Self::Decrypt { .. } => Operation::Decrypt,
+            Self::Agree { .. } => Operation::Agree,
+        }
+    }
+}
+
 impl Job {
     /// Whether nobody waits for it any more.
     pub(crate) fn is_abandoned(&self) -> bool {
         match &self.reply {
             Reply::Caller(caller) => caller.is_closed(),
             Reply::Socket(..) => false,
+        }
+    }
+
+    /// How long it waited for a worker, if it did so in this process.
+    pub(crate) fn waited(&self, until: Instant) -> Option<Duration> {
+        match &self.reply {
+            Reply::Caller(_) => Some(until.saturating_duration_since(self.queued)),
+            Reply::Socket(..) => None,
         }
     }
 

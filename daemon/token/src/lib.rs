@@ -80,7 +80,7 @@ pub use job::Dispatch;
 pub use key::{InvalidKeyId, KeyId};
 pub use mechanism::{DecryptScheme, Digest, SignInput, SignMechanism};
 pub use metrics::{
-    BOUNDS, CallsSnapshot, FailuresSnapshot, Histogram, HistogramSnapshot, Login, Metrics, MetricsSnapshot, Operation,
+    BOUNDS, CallsSnapshot, FailuresSnapshot, Histogram, HistogramSnapshot, Login, MetricsSnapshot, Operation,
 };
 pub use notice::{Ending, Notice};
 pub use pin::Pin;

@@ -1,13 +1,14 @@
 //! What is counted about one token while it is used: calls into the module, how long jobs waited and took, logins, restarts.
 //!
 //! Plain numbers, filled where things happen and read by whoever shows them: nothing in here knows how they are shown, and
-//! what [`Metrics`] holds in one process a [`MetricsSnapshot`] carries to another. No number has a key, a caller or an address.
+//! what [`Metrics`] holds in one process a [`MetricsSnapshot`] carries to another, where a [`Tally`] keeps the sum. No number has a key, a caller or an address.
 //!
 //! **Decryptions are counted with care.** Whoever may look at the numbers must not learn from them how a ciphertext was
 //! padded: what C_Decrypt answers is counted only if it cannot have been the padding, and of how long a decryption took
 //! no more is kept than the bucket.
 
 mod histogram;
+mod tally;
 mod thread;
 
 use std::{
@@ -22,10 +23,12 @@ use std::{
 use cryptoki_sys::{
     CK_RV, CKR_CRYPTOKI_NOT_INITIALIZED, CKR_DEVICE_MEMORY, CKR_FUNCTION_CANCELED, CKR_HOST_MEMORY, CKR_OK,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::ckr::{Ckr, Remedy};
 pub use histogram::{BOUNDS, Histogram, HistogramSnapshot};
-pub(crate) use thread::{counted, logged_in};
+pub(crate) use tally::Tally;
+pub(crate) use thread::{count_on_this_thread, counted, logged_in};
 
 macro_rules! functions {
     ($($name:ident)*) => {
@@ -95,7 +98,7 @@ impl Login {
 
 /// The counters of one token in one process.
 #[derive(Debug, Default)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     calls: [Histogram; FUNCTIONS.len()],
     /// Bounded: a function of the list above and one of the names that there are for return values.
     failures: Mutex<BTreeMap<(u8, u64), u64>>,
@@ -105,8 +108,8 @@ pub struct Metrics {
     restarts: AtomicU64,
 }
 
-/// What [`Metrics`] held at a moment, or the sum of several.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What was counted about one token up to a moment, in one process or in several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetricsSnapshot {
     /// Calls of each function that was called, and how long they took.
     pub calls: Vec<CallsSnapshot>,
@@ -123,7 +126,7 @@ pub struct MetricsSnapshot {
 }
 
 /// The calls of one function.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallsSnapshot {
     function: u8,
     /// How long they took.
@@ -131,7 +134,7 @@ pub struct CallsSnapshot {
 }
 
 /// The calls of one function that failed in the same way.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailuresSnapshot {
     function: u8,
     ckr: u64,
@@ -163,10 +166,7 @@ impl Metrics {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
-}
 
-#[cfg_attr(not(test), expect(dead_code, reason = "nobody counts yet"))]
-impl Metrics {
     /// Counts how long a job waited before a worker took it.
     pub(crate) fn waited(&self, time: Duration) {
         // A job waits for as long as the one before it takes, which may be a decryption.
@@ -187,11 +187,14 @@ impl Metrics {
     pub(crate) fn restarted(&self) {
         self.restarts.fetch_add(1, Ordering::Relaxed);
     }
-}
 
-impl Metrics {
+    /// How often the process around the module was started again.
+    pub(crate) fn restarts(&self) -> u64 {
+        self.restarts.load(Ordering::Relaxed)
+    }
+
     /// What has been counted so far.
-    pub fn snapshot(&self) -> MetricsSnapshot {
+    pub(crate) fn snapshot(&self) -> MetricsSnapshot {
         let calls = (0..).zip(&self.calls).map(|(function, durations)| CallsSnapshot {
             function,
             durations: durations.snapshot(),
@@ -206,7 +209,7 @@ impl Metrics {
             logins: self.logins.iter().map(|count| count.load(Ordering::Relaxed)).collect(),
             queued: self.queued.snapshot(),
             executed: self.executed.iter().map(Histogram::snapshot).collect(),
-            restarts: self.restarts.load(Ordering::Relaxed),
+            restarts: self.restarts(),
         }
     }
 }

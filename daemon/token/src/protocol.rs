@@ -24,6 +24,7 @@ use crate::{
     error::{ModuleError, TokenError},
     job::Work,
     key::KeyId,
+    metrics::MetricsSnapshot,
     pins::Verdict,
     status::TokenStatus,
 };
@@ -98,6 +99,8 @@ pub(crate) enum FromWorker {
         number: u64,
         result: Result<(), TokenError>,
     },
+    /// What has been counted of a token since the process began.
+    Metrics { token: u16, metrics: Box<MetricsSnapshot> },
     /// The token's anchor turns, and its workers have so many sessions open.
     Alive { token: u16, sessions: u32 },
 }

@@ -93,6 +93,12 @@ impl<T> Queue<T> {
         Ok(())
     }
 
+    /// How many jobs wait.
+    pub(crate) fn len(&self) -> usize {
+        let state = self.lock();
+        state.interactive.len() + state.bulk.len()
+    }
+
     /// Gives a job back that was taken and not started, before all others; beyond the capacity if it must be. A closed queue
     /// returns it.
     pub(crate) fn put_back(&self, job: T) -> Option<T> {

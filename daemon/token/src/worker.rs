@@ -16,6 +16,7 @@ use crate::{
     ckr::{Failure, Remedy},
     error::TokenError,
     job::{Answer, Job},
+    metrics::count_on_this_thread,
     shared::{Live, LiveKey, Shared},
 };
 use operate::{Fault, Operation};
@@ -65,21 +66,28 @@ impl Worker {
 
     /// Serves jobs until the queue is closed.
     pub(crate) fn run(mut self) {
+        let metrics = Arc::clone(&self.shared.board.tally.here);
+        count_on_this_thread(Arc::clone(&metrics));
         while let Some(job) = self.shared.jobs.take() {
             if job.is_abandoned() {
                 continue;
             }
-            if Instant::now() >= job.deadline {
+            let begun = Instant::now();
+            if begun >= job.deadline {
                 job.answer(Err(TokenError::DeadlineExceeded {
                     token: self.shared.name.clone(),
                 }));
                 continue;
             }
+            if let Some(time) = job.waited(begun) {
+                metrics.waited(time);
+            }
             let mut aftermath = Aftermath::default();
             match self.perform(&job, &mut aftermath) {
                 Outcome::Answered(answer) => {
-                    let succeeded = answer.is_ok();
+                    let (operation, took, succeeded) = (job.work.operation(), begun.elapsed(), answer.is_ok());
                     job.answer(answer);
+                    metrics.executed(operation, took);
                     if succeeded {
                         self.shared.board.note_success();
                     } else {

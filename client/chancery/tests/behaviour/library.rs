@@ -160,3 +160,33 @@ async fn lists_are_read_to_their_last_page() {
     let client = Client::connect(&fake.address).await.unwrap();
     assert_eq!(client.tokens().await.unwrap(), tokens);
 }
+
+#[tokio::test]
+async fn a_watch_tells_all_tokens_first_and_then_the_latest_of_each_change_and_its_end() {
+    let token = |name: &str, generation| v1::Token {
+        name: format!("tokens/{name}"),
+        generation,
+        ..v1::Token::default()
+    };
+    let fake = Fake::start(Script {
+        tokens: vec![token("a", 1), token("b", 1)],
+        token_changes: vec![vec![token("a", 2)], vec![token("b", 2)], vec![token("a", 3)]],
+        ..Script::default()
+    });
+    let client = Client::connect(&fake.address).await.unwrap();
+    let mut watch = client.watch_tokens(None).await.unwrap();
+    let first = watch.next().await.unwrap().unwrap();
+    assert_eq!(first.tokens, [token("a", 1), token("b", 1)]);
+    assert_eq!(first.daemon_version, "1.2.3");
+    let (mut seen, mut responses) = (first.tokens, 0);
+    while let Some(response) = watch.next().await.unwrap() {
+        responses += 1;
+        for change in response.tokens {
+            let known = seen.iter_mut().find(|known| known.name == change.name).unwrap();
+            assert!(known.generation < change.generation, "{change:?}");
+            *known = change;
+        }
+    }
+    assert_eq!(seen, [token("a", 3), token("b", 2)]);
+    assert!((1..=3).contains(&responses), "{responses}");
+}

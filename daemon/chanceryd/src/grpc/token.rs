@@ -127,6 +127,7 @@ fn describe(described: ops::tokens::Described) -> Token {
         pin_status: pin_status.into(),
         unlock_expire_time: described.lease.and_then(|lease| lease.expires).map(Into::into),
         unlock_uses_left: described.lease.and_then(|lease| lease.uses),
-        ..Token::default()
+        jobs_waiting: u32::try_from(described.jobs_waiting).unwrap_or(u32::MAX),
+        worker_restarts: described.worker_restarts,
     }
 }

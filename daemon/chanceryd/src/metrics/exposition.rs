@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use chancery_token::{BOUNDS, HistogramSnapshot, PinStatus, TokenState, TokenStatus};
+use chancery_token::{
+    BOUNDS, HistogramSnapshot, Login, MetricsSnapshot, Operation, PinStatus, TokenHandle, TokenState, TokenStatus,
+};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
 use prometheus_client::metrics::MetricType;
@@ -31,15 +33,10 @@ impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         self.daemon(&mut encoder)?;
         self.requests(&mut encoder)?;
-        let tokens: Vec<Token<'_>> = self
-            .tokens
-            .iter()
-            .map(|token| Token {
-                name: token.name(),
-                status: token.status(),
-            })
-            .collect();
-        statuses(&mut encoder, &tokens)
+        let tokens: Vec<Token<'_>> = self.tokens.iter().map(Token::new).collect();
+        statuses(&mut encoder, &tokens)?;
+        work(&mut encoder, &tokens)?;
+        calls(&mut encoder, &tokens)
     }
 }
 
@@ -88,6 +85,23 @@ impl Sources {
 struct Token<'a> {
     name: &'a str,
     status: TokenStatus,
+    jobs_waiting: usize,
+    metrics: MetricsSnapshot,
+}
+
+impl<'a> Token<'a> {
+    fn new(token: &'a TokenHandle) -> Self {
+        Self {
+            name: token.name(),
+            status: token.status(),
+            jobs_waiting: token.jobs_waiting(),
+            metrics: token.metrics(),
+        }
+    }
+
+    fn label(&self) -> (&'static str, &str) {
+        ("token", self.name)
+    }
 }
 
 fn statuses(encoder: &mut DescriptorEncoder<'_>, tokens: &[Token<'_>]) -> fmt::Result {
@@ -124,10 +138,75 @@ fn statuses(encoder: &mut DescriptorEncoder<'_>, tokens: &[Token<'_>]) -> fmt::R
     )
 }
 
-impl Token<'_> {
-    fn label(&self) -> (&'static str, &str) {
-        ("token", self.name)
-    }
+/// What waits at the tokens, and what has been done.
+fn work(encoder: &mut DescriptorEncoder<'_>, tokens: &[Token<'_>]) -> fmt::Result {
+    gauges(
+        encoder,
+        "token_jobs_waiting",
+        "Operations that wait for a worker session",
+        tokens.iter().map(|token| ([token.label()], token.jobs_waiting as u64)),
+    )?;
+    histograms(
+        encoder,
+        "token_queue_duration",
+        "How long operations waited for a worker session",
+        tokens
+            .iter()
+            .map(|token| ([token.label()], token.metrics.queued.clone())),
+    )?;
+    histograms(
+        encoder,
+        "token_execution_duration",
+        "How long operations took from then on, recovery included",
+        tokens.iter().flat_map(|token| {
+            let executed = Operation::ALL.into_iter().zip(&token.metrics.executed);
+            executed.map(|(operation, durations)| ([token.label(), ("operation", operation.name())], durations.clone()))
+        }),
+    )?;
+    counters(
+        encoder,
+        "token_logins",
+        "Logins of the daemon, by how they ended",
+        tokens.iter().flat_map(|token| {
+            let logins = Login::ALL.into_iter().zip(&token.metrics.logins);
+            logins.map(|(login, &count)| ([token.label(), ("result", login.name())], count))
+        }),
+    )?;
+    counters(
+        encoder,
+        "token_worker_restarts",
+        "How often the process around the token's module was started again",
+        tokens.iter().map(|token| ([token.label()], token.metrics.restarts)),
+    )
+}
+
+/// What the modules were asked, and what they answered.
+fn calls(encoder: &mut DescriptorEncoder<'_>, tokens: &[Token<'_>]) -> fmt::Result {
+    histograms(
+        encoder,
+        "pkcs11_call_duration",
+        "How long calls of PKCS#11 functions took",
+        tokens.iter().flat_map(|token| {
+            let calls = token.metrics.calls.iter();
+            calls.map(|calls| ([token.label(), ("function", calls.function())], calls.durations.clone()))
+        }),
+    )?;
+    counters(
+        encoder,
+        "pkcs11_failures",
+        "Calls of PKCS#11 functions that failed, by return value",
+        tokens.iter().flat_map(|token| {
+            let failures = token.metrics.failures.iter();
+            failures.map(|failures| {
+                let labels = [
+                    token.label(),
+                    ("function", failures.function()),
+                    ("ckr", failures.ckr()),
+                ];
+                (labels, failures.count)
+            })
+        }),
+    )
 }
 
 /// For each token and each of the values, whether it is the token's.

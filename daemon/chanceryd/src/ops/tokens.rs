@@ -28,6 +28,10 @@ pub struct Described {
     pub status: TokenStatus,
     /// For how long it is unlocked, if that has an end.
     pub lease: Option<Left>,
+    /// Operations that wait for a worker session.
+    pub jobs_waiting: usize,
+    /// How often the process around its module was started again.
+    pub worker_restarts: u64,
 }
 
 /// The configured tokens in the order of their names, for callers with `admin` or `list`.
@@ -132,5 +136,7 @@ fn describe(context: &Context, token: &TokenHandle) -> Described {
         lease: context.leases.left(token.name()),
         name: token.name().to_owned(),
         status: token.status(),
+        jobs_waiting: token.jobs_waiting(),
+        worker_restarts: token.worker_restarts(),
     }
 }

@@ -9,6 +9,7 @@ use super::end_process;
 use crate::{
     board::{Audience, lock},
     catalogue::Catalogue,
+    metrics::MetricsSnapshot,
     protocol::{self, FromWorker},
     status::TokenStatus,
 };
@@ -52,6 +53,13 @@ impl Audience for Teller {
         self.control.say(&FromWorker::Catalogue {
             token: self.token,
             catalogue: catalogue.clone(),
+        });
+    }
+
+    fn metrics(&self, metrics: MetricsSnapshot) {
+        self.control.say(&FromWorker::Metrics {
+            token: self.token,
+            metrics: Box::new(metrics),
         });
     }
 

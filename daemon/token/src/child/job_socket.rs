@@ -66,10 +66,12 @@ impl JobSocket {
             self.close();
             return None;
         };
+        let now = Instant::now();
         Some(Job {
             key: frame.key,
             work: frame.work,
-            deadline: Instant::now() + frame.time_left,
+            queued: now,
+            deadline: now + frame.time_left,
             lost: 0,
             reply: Reply::Socket(Arc::clone(self), frame.id),
         })

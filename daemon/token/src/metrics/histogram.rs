@@ -5,6 +5,8 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
 /// The upper bounds of the buckets, each included in its own; one more bucket has no bound. They reach from a C_SignInit that
 /// only takes notes to a call that is about to be given up.
 pub const BOUNDS: [Duration; 20] = [
@@ -39,7 +41,7 @@ pub struct Histogram {
 
 /// What a [`Histogram`] held at a moment. Buckets are not cumulative. Parts that were written while it was read may differ by
 /// the durations that came in between.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistogramSnapshot {
     /// How many durations fell between the bound before and that of the same index; the last one has no bound.
     pub buckets: Vec<u64>,

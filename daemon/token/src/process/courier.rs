@@ -124,6 +124,7 @@ impl Courier {
                     if state.flying.is_empty() {
                         state.progress = Some(now);
                     }
+                    self.board.tally.here.waited(now.saturating_duration_since(job.queued));
                     state.flying.insert(state.next, Flight { job: Some(job) });
                     state.next += 1;
                 }

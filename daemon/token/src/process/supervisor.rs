@@ -155,6 +155,7 @@ impl Supervisor {
             FromWorker::Loaded(_) => None,
             FromWorker::Status { token, .. }
             | FromWorker::Catalogue { token, .. }
+            | FromWorker::Metrics { token, .. }
             | FromWorker::WantPin { token }
             | FromWorker::Verdict { token, .. }
             | FromWorker::Done { token, .. }
@@ -174,6 +175,7 @@ impl Supervisor {
             (FromWorker::Done { number, result, .. }, Some(ward)) => ward.command_done(number, result, Some(life)),
             (FromWorker::Status { status, .. }, Some(ward)) => ward.heed_status(*status),
             (FromWorker::Catalogue { catalogue, .. }, Some(ward)) => ward.board.set_catalogue(catalogue),
+            (FromWorker::Metrics { metrics, .. }, Some(ward)) => ward.board.tally.hear(&metrics),
             (FromWorker::WantPin { .. }, Some(ward)) => life.say(&ward.hand_out_pin()),
             (FromWorker::Verdict { pin, verdict, .. }, Some(ward)) => ward.pins.conclude(Pin::new(pin.0), verdict),
             (FromWorker::Alive { sessions, .. }, Some(ward)) => ward.heed_alive(sessions),
@@ -207,7 +209,14 @@ impl Supervisor {
     fn start(&mut self, state: &mut State) {
         state.lives += 1;
         match self.begin(state.lives) {
-            Ok(life) => state.life = Some(life),
+            Ok(life) => {
+                state.life = Some(life);
+                if state.lives > 1 {
+                    for ward in &self.wards {
+                        ward.board.tally.here.restarted();
+                    }
+                }
+            }
             Err(error) => self.failed(state, format!("its process could not be started: {error}"), None),
         }
     }

@@ -144,6 +144,7 @@ impl Ward {
     pub(super) fn lose(&mut self, how: &str) {
         self.drop_desk(how);
         self.courier.disconnect(how);
+        self.board.tally.process_ended();
     }
 
     /// How it stands now that the process has ended.

@@ -116,6 +116,7 @@ fn differs(told: &Described, now: &Described, numbers: bool) -> bool {
             ..described.status.clone()
         },
         lease: described.lease.map(|lease| Left { uses: None, ..lease }),
+        jobs_waiting: 0,
         ..described.clone()
     };
     if numbers {

@@ -9,7 +9,7 @@ use chancery::{Client, ErrorKind, Health, TokenWatch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::keys::last;
-use super::{call, connect};
+use super::{call, connect, tokens};
 use crate::cli::{DaemonArgs, StatusArgs};
 use crate::error::CommandError;
 use crate::exit::Verdict;
@@ -160,7 +160,7 @@ impl Status {
                 token.jobs_waiting.to_string(),
                 token.worker_restarts.to_string(),
                 token.last_error.clone(),
-                token.detail.clone(),
+                tokens::detail(token, &[]),
             ]);
         }
         text.push_str(&table.render("There are no tokens that you may see."));

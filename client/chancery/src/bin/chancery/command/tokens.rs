@@ -27,25 +27,30 @@ pub(super) async fn run(daemon: &DaemonArgs, args: ListArgs) -> Result<Verdict, 
 pub(super) fn table(tokens: &[Token]) -> String {
     let mut table = Table::new(["TOKEN", "STATE", "KEYS", "LABEL", "SERIAL", "DETAIL"]);
     for token in tokens {
-        let mut detail = token.detail.clone();
-        let lease = lease(token);
-        for more in [token.last_error.as_str(), pin_warning(token), &lease] {
-            if !more.is_empty() && !detail.contains(more) {
-                let separator = if detail.is_empty() { "" } else { "; " };
-                detail.push_str(separator);
-                detail.push_str(more);
-            }
-        }
         table.row([
             last(&token.name).to_owned(),
             token.state().word().unwrap_or("unknown").to_owned(),
             token.key_count.to_string(),
             token.label.clone(),
             token.serial_number.clone(),
-            detail,
+            detail(token, &[&token.last_error, pin_warning(token)]),
         ]);
     }
     table.render("There are no tokens in the daemon's configuration that you may see.")
+}
+
+/// Why the token is in its state, what more there is to say, and for how long it is unlocked.
+pub(super) fn detail(token: &Token, more: &[&str]) -> String {
+    let mut detail = token.detail.clone();
+    let lease = lease(token);
+    for more in more.iter().copied().chain([lease.as_str()]) {
+        if !more.is_empty() && !detail.contains(more) {
+            let separator = if detail.is_empty() { "" } else { "; " };
+            detail.push_str(separator);
+            detail.push_str(more);
+        }
+    }
+    detail
 }
 
 /// For how long the token is unlocked, if that has an end.
