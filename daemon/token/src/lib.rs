@@ -65,6 +65,7 @@ mod shared;
 mod signature;
 mod status;
 mod tokens;
+mod tries;
 mod uri;
 mod wait;
 mod worker;

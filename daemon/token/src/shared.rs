@@ -20,6 +20,7 @@ use crate::{
     key::KeyId,
     module::Module,
     pins::Pins,
+    tries::Tries,
 };
 
 pub(crate) struct Shared {
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) jobs: Jobs,
     pub(crate) anchor: SyncSender<Command>,
     pub(crate) pins: Arc<dyn Pins>,
+    pub(crate) tries: Tries,
     /// Held for reading around every call on the token, for writing while a key has the token to itself.
     pub(crate) calls: RwLock<()>,
     /// Changes whenever `live` does.
@@ -65,6 +67,7 @@ impl Shared {
             jobs,
             anchor,
             pins,
+            tries: Tries::default(),
             calls: RwLock::new(()),
             generation: AtomicU64::new(0),
             live: Mutex::new(None),

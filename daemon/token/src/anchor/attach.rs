@@ -9,7 +9,7 @@ use cryptoki::{
     session::{Session, SessionState},
     slot::{Slot, TokenInfo},
 };
-use cryptoki_sys::{CKR_CRYPTOKI_NOT_INITIALIZED, CKR_PIN_LOCKED, CKR_USER_ALREADY_LOGGED_IN};
+use cryptoki_sys::{CKR_CRYPTOKI_NOT_INITIALIZED, CKR_PIN_LOCKED, CKR_TOKEN_NOT_PRESENT, CKR_USER_ALREADY_LOGGED_IN};
 
 use super::{Anchor, MAX_PAUSE, PROBE, RESTART_PAUSE, TICK};
 use crate::{
@@ -38,7 +38,12 @@ pub(super) struct Attached {
 
 impl Attached {
     /// The token's data now; `None` if another token is in the slot.
+    ///
+    /// The slot is asked first: some modules look into the reader only then, and have the token's data at hand.
     pub(super) fn token_info(&self) -> Result<Option<TokenInfo>, Failure> {
+        if !self.module.context.get_slot_info(self.slot)?.token_present() {
+            return Err(Failure::new("C_GetSlotInfo", CKR_TOKEN_NOT_PRESENT));
+        }
         let info = self.module.context.get_token_info(self.slot)?;
         Ok(Some(info).filter(|info| info.serial_number() == self.serial && info.label() == self.label))
     }
@@ -110,6 +115,7 @@ impl Anchor {
             info.manufacturer_id().clone_into(&mut status.manufacturer);
             info.model().clone_into(&mut status.model);
         });
+        self.shared.tries.may_be_spent();
         self.note_token_info(&info);
         self.shared.pins.identify(info.serial_number(), info.label());
         if info.login_required() {
@@ -177,12 +183,16 @@ impl Anchor {
         };
         let Err(failure) = result else {
             self.shared.pins.conclude(pin, Verdict::Right);
-            self.refresh_token_info();
+            if let Ok(Some(info)) = attached.token_info() {
+                self.shared.tries.given_back(&info);
+                self.note_token_info(&info);
+            }
             return self.list_keys_or_error();
         };
         self.shared.board.note_error(failure.ckr.name());
         let (error, detail) = if failure.ckr.is_wrong_pin() {
             self.shared.pins.conclude(pin, Verdict::Wrong);
+            self.shared.tries.may_be_spent();
             let error = TokenError::PinIncorrect {
                 token,
                 ckr: failure.ckr.name().into(),
@@ -285,15 +295,7 @@ impl Anchor {
     }
 
     pub(super) fn note_token_info(&self, info: &TokenInfo) {
-        let pin = if info.user_pin_locked() {
-            PinStatus::Locked
-        } else if info.user_pin_final_try() {
-            PinStatus::FinalTry
-        } else if info.user_pin_count_low() {
-            PinStatus::CountLow
-        } else {
-            PinStatus::Ok
-        };
+        let pin = self.shared.tries.of(info);
         self.shared.board.update(|status| status.pin = pin);
     }
 

@@ -29,6 +29,7 @@ use crate::{
     point,
     shared::{Live, LiveKey, Shared},
     signature,
+    status::PinStatus,
 };
 
 /// Why an operation gave no result.
@@ -109,13 +110,11 @@ impl Operation<'_> {
             .context
             .get_token_info(self.live.slot)
             .map_err(Failure::from)?;
-        if info.user_pin_locked() {
-            return Err(TokenError::PinLocked { token: token() }.into());
+        match self.shared.tries.of(&info) {
+            PinStatus::Locked => Err(TokenError::PinLocked { token: token() }.into()),
+            PinStatus::FinalTry => Err(TokenError::PinFinalTry { token: token() }.into()),
+            PinStatus::Ok | PinStatus::CountLow => Ok(pin),
         }
-        if info.user_pin_final_try() {
-            return Err(TokenError::PinFinalTry { token: token() }.into());
-        }
-        Ok(pin)
     }
 
     pub(super) fn run(&self, session: &Session, work: &Work, pin: Option<&Pin>) -> Result<Zeroizing<Vec<u8>>, Fault> {
@@ -234,6 +233,7 @@ impl Operation<'_> {
         let error = match (failure.function, work) {
             ("C_Login", _) if failure.ckr.is_wrong_pin() => {
                 self.conclude(pin, Verdict::Wrong);
+                self.shared.tries.may_be_spent();
                 Some(TokenError::PinIncorrect {
                     token: token(),
                     ckr: failure.ckr.name().into(),
