@@ -75,7 +75,11 @@ struct Bench<T> {
 
 impl<T: TokenUnderTest> Bench<T> {
     fn start(token: T, pin: Pin) -> Result<Self> {
-        let daemon = token.setup(pin).start()?;
+        Self::start_with(token, pin, |setup| setup)
+    }
+
+    fn start_with(token: T, pin: Pin, change: impl FnOnce(Setup) -> Setup) -> Result<Self> {
+        let daemon = change(token.setup(pin)).start()?;
         Ok(Self {
             caller: Caller::connect(&daemon)?,
             daemon,

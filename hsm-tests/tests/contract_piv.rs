@@ -93,18 +93,4 @@ impl Piv {
     }
 }
 
-contract_tests!(
-    Piv:
-    its_keys_are_listed_with_their_roles
-    the_module_says_of_itself_what_the_table_says
-    every_algorithm_of_the_table_signs
-    many_signatures_at_once_are_all_valid
-    every_scheme_of_the_table_decrypts
-    a_bad_ciphertext_is_one_error
-    a_key_agrees_where_the_table_says_so
-    a_point_off_the_curve_is_refused
-    a_wrong_pin_costs_one_try
-    without_a_pin_it_waits_for_one
-    wrong_pins_in_a_row_lock_it_where_the_table_says_so
-    a_locked_token_keeps_its_keys_listed
-);
+contract_tests!(Piv, removable);

@@ -16,8 +16,17 @@ use crate::daemon::Pin;
 /// Within this the daemon knows that it has gone or come: two seconds, and as many again for a machine that is busy.
 const NOTICED_WITHIN: Duration = Duration::from_secs(4);
 
-/// What a call may fail with while the token is being pulled out.
-const WHILE_IT_GOES: [&str; 2] = ["TOKEN_ABSENT", "TOKEN_ERROR"];
+/// What a call may fail with while the token is being pulled out. Modules hang then (OpenSC 0.23, for good), and are replaced.
+const WHILE_IT_GOES: [&str; 5] = [
+    "TOKEN_ABSENT",
+    "TOKEN_ERROR",
+    "TOKEN_TIMEOUT",
+    "MODULE_ENDED",
+    "DEADLINE_EXCEEDED",
+];
+
+/// After this a module that hangs has been replaced.
+const SOON: &str = "call_deadline = \"3s\"\ncall_grace = \"1s\"";
 
 /// Calls that are in flight when the token goes.
 const IN_FLIGHT: usize = 60;
@@ -53,7 +62,7 @@ pub fn it_comes_back_by_itself<T: TokenUnderTest>(token: T) -> Result<()> {
 
 /// Every call in flight has one outcome: a valid signature, or an error that says what happened.
 pub fn what_is_asked_of_it_while_it_goes_fails_clearly<T: TokenUnderTest>(token: T) -> Result<()> {
-    let mut bench = Bench::start(token, Pin::Right)?;
+    let mut bench = Bench::start_with(token, Pin::Right, |setup| setup.configure("limits", SOON))?;
     let (row, algorithm) = a_signer(T::ROW.keys)?;
     let (key, input) = (row.files().key()?, an_input(algorithm)?);
     let mut calls = bench.caller.begin_signing(&key, algorithm, &input, IN_FLIGHT);
