@@ -42,7 +42,7 @@ pub trait TokenUnderTest: Sized {
     /// Makes the token.
     ///
     /// # Errors
-    /// What stands in the way on this machine: then the test is skipped, and with `CI` in the environment it fails.
+    /// What stands in the way on this machine: then the test is skipped, and says so.
     fn prepare() -> Result<Self>;
 
     /// A daemon that serves it as [`TOKEN`].
