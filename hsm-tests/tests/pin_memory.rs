@@ -143,3 +143,30 @@ async fn a_memory_that_cannot_be_read_is_said_and_nothing_is_tried() {
     client.unlock("tokens/card", by_hand).await.unwrap();
     assert_eq!(logins(&daemon), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pin_for_a_token_that_is_away_is_not_held_against_it() {
+    let daemon = start(Pin::None).await;
+    assert_eq!(settled(&daemon).await.state(), TokenState::Locked);
+    let client = Client::connect(&daemon.address()).await.unwrap();
+    let right = || SentPin::new(PIN.as_bytes().to_vec()).unwrap();
+    let serial = daemon.token("card").unwrap().serial.clone();
+    let card = daemon.faults().unwrap().token(&serial).unwrap();
+    card.pull().unwrap();
+    for _ in 0..4 {
+        client.unlock("tokens/card", right()).await.unwrap_err();
+    }
+    card.put_back().unwrap();
+    let there_again = async {
+        let mut look = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            look.tick().await;
+            match client.unlock("tokens/card", right()).await {
+                Ok(token) => return token,
+                Err(error) => assert!(error.to_string().contains("absent"), "{error}"),
+            }
+        }
+    };
+    let token = timeout(DEADLINE, there_again).await.expect("the card is not noticed");
+    assert_eq!(token.state(), TokenState::Ready);
+}

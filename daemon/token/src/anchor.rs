@@ -21,7 +21,7 @@ use crate::{
     metrics::count_on_this_thread,
     module::{Loading, Module},
     pin::Pin,
-    pins::Admission,
+    pins::{Admission, Verdict},
     shared::Shared,
     status::{PinStatus, TokenState},
 };
@@ -189,6 +189,7 @@ impl Anchor {
             self.attach();
         }
         if self.attached.is_none() {
+            self.shared.pins.conclude(pin, Verdict::Untried);
             return Err(TokenError::Absent { token });
         }
         let in_use = self.shared.live().is_some();
@@ -197,6 +198,7 @@ impl Anchor {
         }
         self.refresh_token_info();
         if self.shared.board.status().pin == PinStatus::Locked {
+            self.shared.pins.conclude(pin, Verdict::Untried);
             return Err(TokenError::PinLocked { token });
         }
         if let Err(detail) = self.shared.pins.begin(&pin) {

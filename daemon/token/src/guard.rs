@@ -9,6 +9,7 @@
 //!   begin ──► on the disk ──► C_Login ──┬─► succeeded   all is forgotten
 //!                                       ├─► failed      never again
 //!                                       ├─► unclear     again now, but not after a restart
+//!                                       ├─► untried     as if nothing had been
 //!                                       └─  (nothing)   by hand, once
 //! ```
 
@@ -51,8 +52,8 @@ pub(crate) struct PinGuard {
     kept: Option<Pin>,
     /// A login with the kept PIN has succeeded, and none has failed since.
     proven: bool,
-    /// The try whose outcome is awaited.
-    pending: Option<Hash>,
+    /// The try whose outcome is awaited, and what was known of the PIN before.
+    pending: Option<(Hash, Option<Outcome>)>,
     /// The PIN with which this process met an error that was no verdict.
     retry: Option<Hash>,
     unclear: u8,
@@ -124,8 +125,8 @@ impl PinGuard {
     }
 
     /// Writes down that this PIN is about to be tried. Only then may it go to C_Login, and afterwards one of
-    /// [`succeeded`](Self::succeeded), [`failed`](Self::failed) and [`unclear`](Self::unclear) is called, or none if nobody
-    /// knows because the module is gone. Writes nothing for a PIN that this process has proved.
+    /// [`succeeded`](Self::succeeded), [`failed`](Self::failed), [`unclear`](Self::unclear) and [`untried`](Self::untried) is
+    /// called, or none if nobody knows because the module is gone. Writes nothing for a PIN that this process has proved.
     ///
     /// # Errors
     /// When it cannot be written, or this PIN is not to be tried. It must not be sent then.
@@ -149,8 +150,8 @@ impl PinGuard {
         if let Some(page) = &self.page {
             page.write(&record)?;
         }
+        self.pending = Some((hash, self.record.outcome(&hash)));
         self.record = record;
-        self.pending = Some(hash);
         Ok(())
     }
 
@@ -164,19 +165,14 @@ impl PinGuard {
         self.proven = true;
         if self.record != Record::default() {
             self.record = Record::default();
-            if let Some(page) = &self.page
-                && let Err(error) = page.clear()
-            {
-                // The try stays there without an outcome: after a restart, somebody has to unlock by hand.
-                tracing::warn!(%error, "a login succeeded, and the memory of failed PINs could not be cleared");
-            }
+            self.keep_record();
         }
     }
 
     /// The token refused this PIN.
     pub(crate) fn failed(&mut self, pin: &Pin) {
         let hash = self.hash(pin);
-        let counted = self.pending.take() == Some(hash);
+        let counted = self.pending.take().is_some_and(|(pending, _)| pending == hash);
         if self.is_kept(pin) {
             self.kept = None;
             self.proven = false;
@@ -188,12 +184,20 @@ impl PinGuard {
     /// A login ended with an error that is no verdict on the PIN; a try may have been spent.
     pub(crate) fn unclear(&mut self) {
         self.unclear = self.unclear.saturating_add(1);
-        if let Some(hash) = self.pending.take() {
+        if let Some((hash, _)) = self.pending.take() {
             self.retry = Some(hash);
             // Whoever tried it by hand has seen the error, and may try again.
             if self.record.release(&hash) {
                 self.keep_record();
             }
+        }
+    }
+
+    /// The PIN did not go to the token after all: it was pulled in between, or says that its PIN is locked.
+    pub(crate) fn untried(&mut self) {
+        if let Some((hash, before)) = self.pending.take() {
+            self.record.take_back(&hash, before);
+            self.keep_record();
         }
     }
 
@@ -252,9 +256,12 @@ impl PinGuard {
     }
 
     fn keep_record(&self) {
-        if let Some(page) = &self.page
-            && let Err(error) = page.write(&self.record)
-        {
+        let Some(page) = &self.page else { return };
+        let kept = match self.record == Record::default() {
+            true => page.clear(),
+            false => page.write(&self.record),
+        };
+        if let Err(error) = kept {
             // What was written before the try stands, and keeps the PIN from being tried again automatically.
             tracing::warn!(%error, "the outcome of a login could not be written down");
         }

@@ -27,6 +27,17 @@ pub(crate) enum Verdict {
     Wrong,
     /// Something else failed; a try may be spent.
     Unclear,
+    /// It was not asked after all.
+    Untried,
+}
+
+/// What the kept PIN is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Purpose {
+    /// A login: a try that is written down.
+    Login,
+    /// One operation with a key that wants it each time. Only what goes wrong is told, so nothing is written down before.
+    Operation,
 }
 
 /// The PINs of one token. One login is under way at a time.
@@ -38,7 +49,7 @@ pub(crate) trait Pins: Send + Sync {
     /// Notes that a PIN which somebody has given goes to the token now; or why it must not.
     fn begin(&self, pin: &Pin) -> Result<(), String>;
     /// The PIN for automatic use, which goes to the token now; or why there is none, and what to do.
-    fn kept(&self) -> Result<Pin, String>;
+    fn kept(&self, purpose: Purpose) -> Result<Pin, String>;
     /// What the token said of a PIN that went there.
     fn conclude(&self, pin: Pin, verdict: Verdict);
     /// Drops the kept PIN.
@@ -71,15 +82,16 @@ impl Pins for Mutex<PinGuard> {
         begun.map_err(|error| error.to_string())
     }
 
-    fn kept(&self) -> Result<Pin, String> {
+    fn kept(&self, purpose: Purpose) -> Result<Pin, String> {
         let mut guard = lock(self);
         let Some(pin) = guard.kept().cloned() else {
             return Err(guard.advice().unwrap_or_else(|| "unlock it with its PIN".to_owned()));
         };
-        match guard.begin(&pin, Attempt::Automatic) {
-            Ok(()) => Ok(pin),
-            Err(error) => Err(error.to_string()),
+        if purpose == Purpose::Login {
+            let begun = guard.begin(&pin, Attempt::Automatic);
+            begun.map_err(|error| error.to_string())?;
         }
+        Ok(pin)
     }
 
     fn conclude(&self, pin: Pin, verdict: Verdict) {
@@ -88,6 +100,7 @@ impl Pins for Mutex<PinGuard> {
             Verdict::Right => guard.succeeded(pin),
             Verdict::Wrong => guard.failed(&pin),
             Verdict::Unclear => guard.unclear(),
+            Verdict::Untried => guard.untried(),
         }
     }
 

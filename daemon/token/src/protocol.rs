@@ -25,7 +25,7 @@ use crate::{
     job::Work,
     key::KeyId,
     metrics::MetricsSnapshot,
-    pins::Verdict,
+    pins::{Purpose, Verdict},
     status::TokenStatus,
 };
 
@@ -86,7 +86,7 @@ pub(crate) enum FromWorker {
     /// A token's keys have changed.
     Catalogue { token: u16, catalogue: Catalogue },
     /// The anchor or a worker is about to log in by itself.
-    WantPin { token: u16 },
+    WantPin { token: u16, purpose: Purpose },
     /// What the token said of a PIN, whoever gave it.
     Verdict {
         token: u16,

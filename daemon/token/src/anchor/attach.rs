@@ -19,7 +19,7 @@ use crate::{
     error::TokenError,
     module::{Module, Search},
     pin::Pin,
-    pins::Verdict,
+    pins::{Purpose, Verdict},
     shared::{Live, LiveKey},
     status::{PinStatus, TokenState},
 };
@@ -149,7 +149,7 @@ impl Anchor {
             PinStatus::FinalTry => {
                 "one PIN try is left and nothing is tried automatically: unlock it by hand".to_owned()
             }
-            PinStatus::Ok | PinStatus::CountLow => match self.shared.pins.kept() {
+            PinStatus::Ok | PinStatus::CountLow => match self.shared.pins.kept(Purpose::Login) {
                 Ok(pin) => {
                     // The outcome is in the status.
                     let _ = self.log_in(pin);

@@ -12,7 +12,7 @@ use crate::{
     board::lock,
     error::TokenError,
     pin::Pin,
-    pins::{Admission, Pins, Verdict},
+    pins::{Admission, Pins, Purpose, Verdict},
     protocol::{FromWorker, PinOctets},
 };
 
@@ -55,9 +55,10 @@ impl Pins for AskedPins {
         Ok(())
     }
 
-    fn kept(&self) -> Result<Pin, String> {
+    fn kept(&self, purpose: Purpose) -> Result<Pin, String> {
         let answers = lock(&self.answers);
-        self.control.say(&FromWorker::WantPin { token: self.token });
+        let token = self.token;
+        self.control.say(&FromWorker::WantPin { token, purpose });
         answers
             .recv()
             .unwrap_or_else(|_| Err("the daemon does not answer".to_owned()))

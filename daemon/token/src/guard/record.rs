@@ -91,6 +91,15 @@ impl Record {
         differs
     }
 
+    /// A try that had begun was not made; `before` is what was known of the PIN until then.
+    pub(super) fn take_back(&mut self, hash: &Hash, before: Option<Outcome>) {
+        self.tries = self.tries.saturating_sub(1);
+        match before {
+            Some(outcome) => self.set(*hash, outcome),
+            None => self.tried.retain(|(tried, _)| tried != hash),
+        }
+    }
+
     fn set(&mut self, hash: Hash, outcome: Outcome) {
         self.tried.retain(|(tried, _)| *tried != hash);
         if self.tried.len() == MAX_REMEMBERED {

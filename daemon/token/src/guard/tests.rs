@@ -191,6 +191,28 @@ fn an_error_that_was_seen_by_whoever_tried_by_hand_leaves_the_next_try_to_them()
 }
 
 #[test]
+fn a_try_that_was_not_made_after_all_leaves_nothing_behind() {
+    let state = State::new();
+    let mut guard = state.start("1234");
+    for attempt in [Attempt::Automatic, Attempt::ByHand, Attempt::ByHand, Attempt::Automatic] {
+        guard.begin(&pin("1234"), attempt).unwrap();
+        guard.untried();
+        assert!(guard.kept().is_some());
+    }
+    assert_eq!(state.pages(), Vec::<PathBuf>::new());
+    // Nor does it take away what is known.
+    assert!(is_tried(&mut guard));
+    drop(guard);
+    let mut guard = state.start("1234");
+    guard.begin(&pin("1234"), Attempt::ByHand).unwrap();
+    guard.untried();
+    drop(guard);
+    let mut guard = state.start("1234");
+    assert!(!is_tried(&mut guard));
+    assert!(guard.begin(&pin("1234"), Attempt::ByHand).is_ok());
+}
+
+#[test]
 fn a_pin_that_was_refused_is_never_tried_by_hand() {
     let state = State::new();
     let mut guard = state.start("1234");

@@ -156,7 +156,7 @@ impl Supervisor {
             FromWorker::Status { token, .. }
             | FromWorker::Catalogue { token, .. }
             | FromWorker::Metrics { token, .. }
-            | FromWorker::WantPin { token }
+            | FromWorker::WantPin { token, .. }
             | FromWorker::Verdict { token, .. }
             | FromWorker::Done { token, .. }
             | FromWorker::Alive { token, .. } => self.wards.get_mut(usize::from(*token)),
@@ -176,7 +176,7 @@ impl Supervisor {
             (FromWorker::Status { status, .. }, Some(ward)) => ward.heed_status(*status),
             (FromWorker::Catalogue { catalogue, .. }, Some(ward)) => ward.board.set_catalogue(catalogue),
             (FromWorker::Metrics { metrics, .. }, Some(ward)) => ward.board.tally.hear(&metrics),
-            (FromWorker::WantPin { .. }, Some(ward)) => life.say(&ward.hand_out_pin()),
+            (FromWorker::WantPin { purpose, .. }, Some(ward)) => life.say(&ward.hand_out_pin(purpose)),
             (FromWorker::Verdict { pin, verdict, .. }, Some(ward)) => ward.pins.conclude(Pin::new(pin.0), verdict),
             (FromWorker::Alive { sessions, .. }, Some(ward)) => ward.heed_alive(sessions),
             // A token that there is not.

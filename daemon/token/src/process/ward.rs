@@ -17,7 +17,7 @@ use crate::{
     error::TokenError,
     job::Job,
     pin::Pin,
-    pins::{Admission, Pins},
+    pins::{Admission, Pins, Purpose},
     protocol::{PinOctets, StartToken, ToWorker},
     queue::Queue,
     status::{TokenState, TokenStatus},
@@ -132,11 +132,11 @@ impl Ward {
         }
     }
 
-    /// The PIN for a login that the process wants to make by itself.
-    pub(super) fn hand_out_pin(&self) -> ToWorker {
+    /// The PIN for what the process wants to do by itself.
+    pub(super) fn hand_out_pin(&self, purpose: Purpose) -> ToWorker {
         ToWorker::Pin {
             token: self.number,
-            pin: self.pins.kept().map(|pin| octets(&pin)),
+            pin: self.pins.kept(purpose).map(|pin| octets(&pin)),
         }
     }
 

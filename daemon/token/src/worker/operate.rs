@@ -25,7 +25,7 @@ use crate::{
     mechanism::{DecryptScheme, Digest, SignMechanism},
     oaep,
     pin::Pin,
-    pins::Verdict,
+    pins::{Purpose, Verdict},
     point,
     shared::{Live, LiveKey, Shared},
     signature,
@@ -102,7 +102,7 @@ impl Operation<'_> {
         let pin = self
             .shared
             .pins
-            .kept()
+            .kept(Purpose::Operation)
             .map_err(|_| TokenError::Locked { token: token() })?;
         let info = self
             .live
