@@ -131,6 +131,13 @@ impl Worker {
             let failure = match self.attempt(&live, key, job) {
                 Ok(answer) => return Outcome::Answered(Ok(answer)),
                 Err(Fault::Refused(error)) => return Outcome::Answered(Err(error)),
+                Err(Fault::Outdated) if repairs < MAX_REPAIRS => {
+                    repairs += 1;
+                    // The anchor knows; this waits until it is done.
+                    self.repair(live.generation, Remedy::NewSession);
+                    continue;
+                }
+                Err(Fault::Outdated) => return Outcome::Answered(Err(self.shared.board.unavailable())),
                 Err(Fault::Failed { failure, error }) => {
                     if failure.function == "C_OpenSession"
                         && failure.ckr.0 == CKR_SESSION_COUNT
@@ -194,6 +201,8 @@ impl Worker {
         operation.check(&job.work)?;
         if self.session.is_none() {
             let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+            // Nobody would close a session that is opened once the anchor has closed them all.
+            self.check_that_it_lasts(live)?;
             let session = live.module.context.open_ro_session(live.slot).map_err(Failure::from)?;
             self.shared.board.sessions.fetch_add(1, Ordering::Relaxed);
             self.session = Some(OpenSession {
@@ -206,11 +215,21 @@ impl Worker {
         };
         if key.always_authenticate {
             let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
+            self.check_that_it_lasts(live)?;
             let pin = operation.context_pin()?;
             operation.run(&open.session, &job.work, Some(&pin))
         } else {
             let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+            self.check_that_it_lasts(live)?;
             operation.run(&open.session, &job.work, None)
+        }
+    }
+
+    /// Whether the handles are still good, and will be as long as the caller's share of `calls` is held.
+    fn check_that_it_lasts(&self, live: &Live) -> Result<(), Fault> {
+        match self.shared.generation() == live.generation {
+            true => Ok(()),
+            false => Err(Fault::Outdated),
         }
     }
 

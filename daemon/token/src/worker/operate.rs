@@ -41,6 +41,8 @@ pub(super) enum Fault {
         failure: Failure,
         error: Option<TokenError>,
     },
+    /// The anchor has let go of the token, or looked up its keys anew, since the handles at hand were fetched.
+    Outdated,
 }
 
 impl From<Failure> for Fault {
