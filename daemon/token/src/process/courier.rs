@@ -65,6 +65,8 @@ struct State {
 struct Flight {
     /// `None` once its caller has been told that it took too long.
     job: Option<Job>,
+    /// When the process was given it.
+    since: Instant,
 }
 
 impl Courier {
@@ -125,7 +127,13 @@ impl Courier {
                         state.progress = Some(now);
                     }
                     self.board.tally.here.waited(now.saturating_duration_since(job.queued));
-                    state.flying.insert(state.next, Flight { job: Some(job) });
+                    state.flying.insert(
+                        state.next,
+                        Flight {
+                            job: Some(job),
+                            since: now,
+                        },
+                    );
                     state.next += 1;
                 }
                 Err(Errno::AGAIN | Errno::PIPE | Errno::CONNRESET) => {
@@ -221,7 +229,8 @@ impl Courier {
         !lock(&self.state).flying.is_empty()
     }
 
-    /// Tells those whose time is up. For how long the process has had jobs and answered none of them, if so.
+    /// Tells those whose time is up. For how long the process has had the oldest job that it has not answered: that others are
+    /// answered meanwhile does not give back the session that it occupies.
     pub(super) fn sweep(&self, now: Instant) -> Option<Duration> {
         let mut late = Vec::new();
         let mut state = lock(&self.state);
@@ -230,14 +239,14 @@ impl Courier {
                 late.push(job);
             }
         }
-        let silent = state.progress.filter(|_| !state.flying.is_empty());
+        let oldest = state.flying.values().map(|flight| flight.since).min();
         drop(state);
         for job in late {
             job.answer(Err(TokenError::TimedOut {
                 token: self.board.name.clone(),
             }));
         }
-        silent.map(|since| now.saturating_duration_since(since))
+        oldest.map(|since| now.saturating_duration_since(since))
     }
 
     /// The process has gone. What it had is given to the next one, once.

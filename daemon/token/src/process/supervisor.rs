@@ -262,8 +262,13 @@ impl Supervisor {
     /// Starts the process again after a pause, or never.
     fn failed(&mut self, state: &mut State, how: String, pid: Option<u32>) {
         if let Some(first) = self.first.take() {
+            // A module that crashes as it is loaded is no reason for the daemon not to start: another process is tried.
+            let outcome = match pid {
+                Some(_) => Ok(()),
+                None => Err(ModuleError::Ended(how.clone())),
+            };
             // Whoever started may not have waited so long.
-            let _ = first.try_send(Err(ModuleError::Ended(how.clone())));
+            let _ = first.try_send(outcome);
         }
         let pause = PAUSES.get(state.failures).copied();
         state.failures += 1;
