@@ -161,16 +161,16 @@ impl Setup {
     }
 
     fn build(self) -> Result<World> {
-        let module = |name: &str| {
+        let module = |name: &str, is_further| {
             let softhsm = SoftHsm::with_configuration(&self.softhsm_lines)?;
-            Module::new(name, softhsm, self.faulty)
+            Module::new(name, softhsm, self.faulty, is_further)
         };
         let mut world = World {
-            first: module(FIRST_MODULE)?,
+            first: module(FIRST_MODULE, false)?,
             further: self
                 .further_modules
                 .iter()
-                .map(|name| module(name))
+                .map(|name| module(name, true))
                 .collect::<Result<_>>()?,
             tokens: Vec::new(),
         };

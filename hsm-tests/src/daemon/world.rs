@@ -23,6 +23,7 @@ pub(super) struct Module {
     name: String,
     pub(super) softhsm: SoftHsm,
     faults: Option<Faults>,
+    is_further: bool,
 }
 
 /// A token of the configuration.
@@ -79,7 +80,8 @@ impl World {
 }
 
 impl Module {
-    pub(super) fn new(name: &str, softhsm: SoftHsm, faulty: bool) -> Result<Self> {
+    /// The first one, or one more.
+    pub(super) fn new(name: &str, softhsm: SoftHsm, faulty: bool, is_further: bool) -> Result<Self> {
         let faults = faulty
             .then(|| Faults::create(&softhsm.directory().join("faults")))
             .transpose()?;
@@ -87,6 +89,7 @@ impl Module {
             name: name.to_owned(),
             softhsm,
             faults,
+            is_further,
         })
     }
 
@@ -110,6 +113,12 @@ impl Module {
             path = built_library("fault_module")?;
             environment.push((MODULE_VARIABLE.to_owned(), real.display().to_string()));
             environment.push((FILE_VARIABLE.to_owned(), faults.path().display().to_string()));
+        }
+        if self.is_further {
+            // A library is configured once; this is another by its name.
+            let link = self.softhsm.directory().join("libmodule.so");
+            std::os::unix::fs::symlink(&path, &link)?;
+            path = link;
         }
         let environment: Vec<String> = environment
             .iter()

@@ -1,0 +1,160 @@
+//! A caller of the daemon under test.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use chancery_proto::v1::{
+    DigestAlgorithm, KeyManagementAlgorithm, KeyServiceDecryptRequest, KeyServiceSignRequest, ListTokensRequest,
+    OaepParameters, SignatureAlgorithm, Token, TokenState, UnlockTokenRequest, WatchTokensRequest,
+    key_service_client::KeyServiceClient, key_service_sign_request::Input, token_service_client::TokenServiceClient,
+};
+use hsm_tests::{command::run, daemon::Daemon, people::Person};
+use tonic::{Request, Status, transport::Channel};
+use tonic_types::StatusExt as _;
+
+use crate::PATIENCE;
+
+/// What the ciphertexts of [`ciphertext`] hold.
+pub(crate) const PLAINTEXT: &[u8] = b"a key for the content";
+
+#[derive(Clone)]
+pub(crate) struct Client {
+    channel: Channel,
+}
+
+impl Client {
+    pub(crate) async fn of(daemon: &Daemon) -> Self {
+        let channel = daemon.channel().await.unwrap();
+        Self { channel }
+    }
+
+    /// A signature by a person with RSA keys, which is always the same for the same number, or by Carol.
+    pub(crate) async fn sign(&self, person: Person, number: u8) -> Result<Vec<u8>, Status> {
+        self.sign_within(person, number, None).await
+    }
+
+    pub(crate) async fn sign_within(
+        &self,
+        person: Person,
+        number: u8,
+        time: Option<Duration>,
+    ) -> Result<Vec<u8>, Status> {
+        let algorithm = match person {
+            Person::Carol => SignatureAlgorithm::EcdsaSha256,
+            _ => SignatureAlgorithm::RsaPkcs1Sha256,
+        };
+        let mut request = Request::new(KeyServiceSignRequest {
+            name: person.signing().key().unwrap(),
+            algorithm: algorithm.into(),
+            input: Some(Input::Digest(vec![number; 32].into())),
+            ..Default::default()
+        });
+        if let Some(time) = time {
+            request.set_timeout(time);
+        }
+        let answer = KeyServiceClient::new(self.channel.clone()).sign(request).await?;
+        Ok(answer.into_inner().signature.to_vec())
+    }
+
+    pub(crate) async fn decrypt(&self, person: Person, ciphertext: &[u8]) -> Result<Vec<u8>, Status> {
+        let request = KeyServiceDecryptRequest {
+            name: person.encryption().key().unwrap(),
+            algorithm: KeyManagementAlgorithm::RsaOaep.into(),
+            oaep: Some(OaepParameters {
+                digest: DigestAlgorithm::Sha256.into(),
+                mgf1_digest: DigestAlgorithm::Sha256.into(),
+                ..Default::default()
+            }),
+            ciphertext: ciphertext.to_vec().into(),
+            ..Default::default()
+        };
+        let answer = KeyServiceClient::new(self.channel.clone()).decrypt(request).await?;
+        Ok(answer.into_inner().plaintext.to_vec())
+    }
+
+    pub(crate) async fn token(&self, name: &str) -> Token {
+        let mut tokens = TokenServiceClient::new(self.channel.clone());
+        let listed = tokens.list_tokens(ListTokensRequest::default()).await.unwrap();
+        let tokens = listed.into_inner().tokens;
+        tokens.into_iter().find(|token| is(token, name)).unwrap()
+    }
+
+    /// Waits until a token is as wanted, and returns it.
+    pub(crate) async fn token_when(&self, name: &str, wanted: impl Fn(&Token) -> bool) -> Result<Token> {
+        let mut last = None;
+        let waited = tokio::time::timeout(PATIENCE, async {
+            let mut tokens = TokenServiceClient::new(self.channel.clone());
+            let mut changes = tokens.watch_tokens(WatchTokensRequest::default()).await?.into_inner();
+            while let Some(change) = changes.message().await? {
+                last = change.tokens.into_iter().find(|token| is(token, name)).or(last.take());
+                if let Some(token) = last.take_if(|token| wanted(token)) {
+                    return Ok(token);
+                }
+            }
+            bail!("the daemon no longer says how its tokens are")
+        });
+        match waited.await {
+            Ok(token) => token,
+            Err(_) => bail!("in {PATIENCE:?} the token was never as wanted; it is {last:?}"),
+        }
+    }
+
+    pub(crate) async fn ready(&self, name: &str) -> Result<Token> {
+        self.token_when(name, |token| token.state() == TokenState::Ready).await
+    }
+
+    pub(crate) async fn locked(&self, name: &str) -> Result<Token> {
+        self.token_when(name, |token| token.state() == TokenState::Locked).await
+    }
+
+    pub(crate) async fn unlock(&self, name: &str, pin: &str) -> Result<(), Status> {
+        let request = UnlockTokenRequest {
+            name: format!("tokens/{name}"),
+            pin: pin.as_bytes().to_vec().into(),
+            ..Default::default()
+        };
+        let mut tokens = TokenServiceClient::new(self.channel.clone());
+        tokens.unlock_token(request).await.map(drop)
+    }
+
+    /// Signs until it works, however long the token takes to come back.
+    pub(crate) async fn serves_again(&self, person: Person) -> Result<Vec<u8>> {
+        let mut last = None;
+        let again = tokio::time::timeout(PATIENCE, async {
+            loop {
+                match self.sign(person, 7).await {
+                    Ok(signature) => return signature,
+                    Err(status) => last = Some(status),
+                }
+            }
+        });
+        match again.await {
+            Ok(signature) => Ok(signature),
+            Err(_) => bail!("{person:?} cannot sign after {PATIENCE:?}: {last:?}"),
+        }
+    }
+}
+
+fn is(token: &Token, name: &str) -> bool {
+    token.name == format!("tokens/{name}")
+}
+
+/// The reason in the error's details.
+#[track_caller]
+pub(crate) fn reason(status: &Status) -> String {
+    let details = status.get_error_details();
+    let info = details
+        .error_info()
+        .unwrap_or_else(|| panic!("no reason in {status:?}"));
+    info.reason.clone()
+}
+
+/// [`PLAINTEXT`] encrypted to a person with RSA keys.
+pub(crate) fn ciphertext(person: Person) -> Vec<u8> {
+    let mut command = std::process::Command::new("openssl");
+    command
+        .args(["pkeyutl", "-encrypt", "-certin", "-inkey"])
+        .arg(person.encryption().certificate_file())
+        .args(["-pkeyopt", "rsa_padding_mode:oaep", "-pkeyopt", "rsa_oaep_md:sha256"]);
+    run(&mut command, PLAINTEXT).unwrap().success().unwrap()
+}

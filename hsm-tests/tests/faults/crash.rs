@@ -1,0 +1,151 @@
+//! Modules that take their process with them.
+
+use std::time::Instant;
+
+use chancery_proto::v1::TokenState;
+use hsm_tests::{
+    daemon::{Daemon, Setup},
+    people::Person,
+    softhsm::fault::Fault,
+};
+use tonic::Code;
+
+use crate::{
+    assert_every_intent_has_its_outcome, block_on,
+    client::{Client, PLAINTEXT, ciphertext, reason},
+    notes,
+};
+
+/// A token called frail on one module, and one called sound on another.
+fn daemon() -> Daemon {
+    Setup::new()
+        .faulty()
+        .token("frail", &[Person::Alice])
+        .module("other")
+        .token("sound", &[Person::Carol])
+        .start()
+        .unwrap()
+}
+
+#[test]
+fn a_job_whose_process_crashes_is_done_by_the_next_and_the_caller_does_not_notice() {
+    let daemon = daemon();
+    let faults = daemon.faults().unwrap();
+    let ciphertext = ciphertext(Person::Alice);
+    let mut processes = daemon.children().unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        let signature = client.sign(Person::Alice, 7).await.unwrap();
+        for fault in [Fault::segfault(), Fault::abort(), Fault::exit(0)] {
+            faults.put("C_Sign", fault.once()).unwrap();
+            assert_eq!(client.sign(Person::Alice, 7).await.unwrap(), signature);
+            client.sign(Person::Carol, 7).await.unwrap();
+            let now = daemon.children().unwrap();
+            let kept = processes.iter().filter(|pid| now.contains(pid)).count();
+            assert_eq!((now.len(), kept), (2, 1), "{processes:?} became {now:?}");
+            processes = now;
+        }
+        // Even if it had done the work already: a second signature or decryption does no harm.
+        faults
+            .put("C_Decrypt", Fault::segfault().behind_the_call().once())
+            .unwrap();
+        assert_eq!(client.decrypt(Person::Alice, &ciphertext).await.unwrap(), PLAINTEXT);
+    });
+    let log = daemon.log().unwrap();
+    for how in ["signal 11", "signal 6", "exit status 0"] {
+        assert!(log.contains(how), "the log does not tell of {how}");
+    }
+    assert_eq!(notes(&daemon, "module-replaced", "softhsm"), 4);
+    assert_eq!(notes(&daemon, "module-replaced", "other"), 0);
+    assert_every_intent_has_its_outcome(&daemon);
+}
+
+#[test]
+fn a_job_that_two_processes_crashed_with_is_not_given_to_a_third() {
+    let daemon = daemon();
+    let faults = daemon.faults().unwrap();
+    faults.put("C_Sign", Fault::segfault().times(2)).unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        let status = client.sign(Person::Alice, 7).await.unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::Unavailable, "MODULE_ENDED")
+        );
+        assert_eq!(faults.hits("C_Sign").unwrap(), 2);
+        client.sign(Person::Carol, 7).await.unwrap();
+        client.serves_again(Person::Alice).await.unwrap();
+    });
+    assert_every_intent_has_its_outcome(&daemon);
+}
+
+#[test]
+fn a_crash_at_the_login_of_the_next_process_is_survived_as_well() {
+    let daemon = daemon();
+    let faults = daemon.faults().unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        for fault in [Fault::abort(), Fault::segfault().behind_the_call()] {
+            faults.put("C_Login", fault.once()).unwrap();
+            faults.put("C_Sign", Fault::segfault().once()).unwrap();
+            client.sign(Person::Alice, 7).await.unwrap();
+        }
+    });
+    assert_eq!(faults.hits("C_Login").unwrap(), 2);
+    assert_every_intent_has_its_outcome(&daemon);
+}
+
+#[test]
+fn a_crash_while_the_module_is_loaded_is_survived_as_well() {
+    let mut daemon = daemon();
+    for fault in [Fault::segfault(), Fault::exit(3)] {
+        daemon.faults().unwrap().put("C_Initialize", fault.once()).unwrap();
+        daemon.restart().unwrap();
+        block_on(async {
+            let client = Client::of(&daemon).await;
+            client.sign(Person::Alice, 7).await.unwrap();
+        });
+    }
+    assert_eq!(notes(&daemon, "module-replaced", "softhsm"), 2);
+}
+
+#[test]
+fn a_module_that_keeps_crashing_is_parked_and_said_to_be_until_a_reload() {
+    let mut daemon = daemon();
+    let started = Instant::now();
+    daemon.faults().unwrap().put("C_Initialize", Fault::segfault()).unwrap();
+    daemon
+        .faults()
+        .unwrap()
+        .put("C_Sign", Fault::segfault().once())
+        .unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        let crashed = tokio::spawn({
+            let client = client.clone();
+            async move { client.sign(Person::Alice, 7).await }
+        });
+        let parked = client
+            .token_when("frail", |token| token.state() == TokenState::Failed)
+            .await
+            .unwrap();
+        eprintln!("parked after {:?}: {}", started.elapsed(), parked.detail);
+        assert!(parked.detail.contains("signal 11"), "{}", parked.detail);
+        assert!(parked.detail.contains("reload"), "{}", parked.detail);
+        // The one who waited has been told, whoever comes now is told at once, and the other module knows nothing of it.
+        crashed.await.unwrap().unwrap_err();
+        let status = client.sign(Person::Alice, 7).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+        client.sign(Person::Carol, 7).await.unwrap();
+    });
+    assert_eq!(daemon.children().unwrap().len(), 1);
+    assert_eq!(notes(&daemon, "module-parked", "softhsm"), 1);
+    daemon.faults().unwrap().take_back_all().unwrap();
+    daemon.reload().unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.serves_again(Person::Alice).await.unwrap();
+    });
+    assert_eq!(daemon.children().unwrap().len(), 2);
+    assert_every_intent_has_its_outcome(&daemon);
+}

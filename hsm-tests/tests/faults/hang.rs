@@ -1,0 +1,190 @@
+//! Calls into a module that are slow, or do not come back.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use chancery_proto::v1::TokenState;
+use hsm_tests::{
+    daemon::{Daemon, PIN, Pin, Setup},
+    people::Person,
+    softhsm::fault::Fault,
+};
+use tonic::Code;
+
+use crate::{
+    PATIENCE, assert_every_intent_has_its_outcome, block_on,
+    client::{Client, reason},
+    notes,
+};
+
+/// A token called frail on one module, and one called sound on another.
+fn daemon(pin: Pin) -> Daemon {
+    Setup::new()
+        .configure("limits", "call_deadline = \"1s\"\ncall_grace = \"1s\"")
+        .faulty()
+        .token_with_pin("frail", &[Person::Alice], pin)
+        .module("other")
+        .token("sound", &[Person::Carol])
+        .start()
+        .unwrap()
+}
+
+#[test]
+fn a_call_that_hangs_is_given_up_its_process_replaced_and_the_other_module_goes_on() {
+    let daemon = daemon(Pin::Right);
+    let faults = daemon.faults().unwrap();
+    let before = daemon.children().unwrap();
+    assert_eq!(before.len(), 2, "one process for each module");
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        let signature = client.sign(Person::Alice, 7).await.unwrap();
+        faults.put("C_Sign", Fault::hang().once()).unwrap();
+        let started = Instant::now();
+        let hanging = tokio::spawn({
+            let client = client.clone();
+            async move { client.sign(Person::Alice, 7).await }
+        });
+        let mut others = 0;
+        while !hanging.is_finished() {
+            let asked = Instant::now();
+            client.sign(Person::Carol, 7).await.unwrap();
+            assert!(
+                asked.elapsed() < Duration::from_millis(900),
+                "the other module waited, too"
+            );
+            others += 1;
+        }
+        let status = hanging.await.unwrap().unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::DeadlineExceeded, "TOKEN_TIMEOUT")
+        );
+        assert!(status.message().contains("not known"), "{}", status.message());
+        assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
+        assert!(others > 0);
+        // The other sessions still serve; and once the grace is over, another process does.
+        let ended = Instant::now() + PATIENCE;
+        while daemon.children().unwrap() == before {
+            client.serves_again(Person::Alice).await.unwrap();
+            client.sign(Person::Carol, 7).await.unwrap();
+            assert!(Instant::now() < ended, "the process that hangs is left alone");
+        }
+        assert_eq!(client.serves_again(Person::Alice).await.unwrap(), signature);
+        client.sign(Person::Carol, 7).await.unwrap();
+    });
+    let after = daemon.children().unwrap();
+    let kept: Vec<_> = before.iter().filter(|pid| after.contains(pid)).collect();
+    assert_eq!((after.len(), kept.len()), (2, 1), "{before:?} became {after:?}");
+    assert!(
+        before
+            .iter()
+            .all(|pid| kept.contains(&pid) || !Path::new(&format!("/proc/{pid}")).exists()),
+        "the process that hung is still there"
+    );
+    assert_eq!(faults.hits("C_Sign").unwrap(), 1, "it was not asked a second time");
+    assert_eq!(notes(&daemon, "module-replaced", "softhsm"), 1);
+    assert_eq!(notes(&daemon, "module-replaced", "other"), 0);
+    assert_every_intent_has_its_outcome(&daemon);
+}
+
+#[test]
+fn a_call_that_is_slow_is_waited_for_until_its_deadline() {
+    let daemon = daemon(Pin::Right);
+    let before = daemon.children().unwrap();
+    daemon
+        .faults()
+        .unwrap()
+        .put("C_Sign", Fault::delay(Duration::from_millis(600)))
+        .unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        for _ in 0..3 {
+            client.sign(Person::Alice, 7).await.unwrap();
+        }
+    });
+    assert_eq!(daemon.children().unwrap(), before);
+}
+
+#[test]
+fn everybody_who_waits_for_a_token_that_hangs_is_told_in_time() {
+    let daemon = daemon(Pin::Right);
+    daemon.faults().unwrap().put("C_Sign", Fault::hang().times(64)).unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        let started = Instant::now();
+        let calls: Vec<_> = (0..64)
+            .map(|number| {
+                let client = client.clone();
+                tokio::spawn(async move { client.sign(Person::Alice, number).await })
+            })
+            .collect();
+        for call in calls {
+            let status = call.await.unwrap().unwrap_err();
+            assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+            let reason = reason(&status);
+            assert!(
+                ["TOKEN_TIMEOUT", "DEADLINE_EXCEEDED"].contains(&reason.as_str()),
+                "{reason}"
+            );
+        }
+        // The deadline, and what it takes to notice on a busy machine.
+        assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+        daemon.faults().unwrap().take_back_all().unwrap();
+        client.serves_again(Person::Alice).await.unwrap();
+    });
+    assert_every_intent_has_its_outcome(&daemon);
+}
+
+#[test]
+fn a_module_that_hangs_when_it_is_loaded_keeps_neither_the_daemon_nor_other_tokens_from_starting() {
+    let mut daemon = daemon(Pin::None);
+    daemon
+        .faults()
+        .unwrap()
+        .put("C_Initialize", Fault::hang().once())
+        .unwrap();
+    daemon.restart().unwrap();
+    let faults = daemon.faults().unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.sign(Person::Carol, 7).await.unwrap();
+        assert_ne!(client.token("frail").await.state(), TokenState::Locked);
+        let status = client.sign(Person::Alice, 7).await.unwrap_err();
+        // Nobody knows yet what is on it.
+        assert_eq!(reason(&status), "KEY_NOT_FOUND", "{status:?}");
+        faults.go_on("C_Initialize").unwrap();
+        client.locked("frail").await.unwrap();
+        client.unlock("frail", PIN).await.unwrap();
+        client.sign(Person::Alice, 7).await.unwrap();
+    });
+}
+
+#[test]
+fn an_unlock_that_hangs_holds_up_nobody_else_and_is_not_repeated() {
+    let daemon = daemon(Pin::None);
+    let faults = daemon.faults().unwrap();
+    let frail = faults.token(&daemon.token("frail").unwrap().serial).unwrap();
+    faults.put("C_Login", Fault::hang().once()).unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.locked("frail").await.unwrap();
+        let unlocking = tokio::spawn({
+            let client = client.clone();
+            async move { client.unlock("frail", PIN).await }
+        });
+        while faults.hits("C_Login").unwrap() == 0 {
+            client.sign(Person::Carol, 7).await.unwrap();
+        }
+        for _ in 0..20 {
+            client.sign(Person::Carol, 7).await.unwrap();
+            assert_eq!(client.token("frail").await.state(), TokenState::Locked);
+        }
+        assert!(!unlocking.is_finished());
+        faults.go_on("C_Login").unwrap();
+        unlocking.await.unwrap().unwrap();
+        client.sign(Person::Alice, 7).await.unwrap();
+    });
+    assert_eq!((faults.of("C_Login").unwrap(), frail.pin_tries().unwrap()), (1, 1));
+}

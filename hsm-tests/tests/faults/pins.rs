@@ -1,0 +1,131 @@
+//! PINs when everything else goes wrong: tries are a card's scarcest good.
+
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use chancery_proto::v1::{PinStatus, TokenState};
+use hsm_tests::{
+    daemon::{Daemon, PIN, Pin, Setup, WRONG_PIN},
+    people::Person,
+    softhsm::fault::{Fault, TokenFaults},
+};
+
+use crate::{
+    block_on,
+    client::{Client, reason},
+};
+
+fn daemon(pin: Pin) -> Daemon {
+    Setup::new()
+        .faulty()
+        .token_with_pin("card", &[Person::Alice], pin)
+        .start()
+        .unwrap()
+}
+
+fn card(daemon: &Daemon) -> TokenFaults<'_> {
+    let serial = &daemon.token("card").unwrap().serial;
+    daemon.faults().unwrap().token(serial).unwrap()
+}
+
+/// Gives the daemon a PIN that it has from its next start on.
+fn configure_pin(daemon: &Daemon, pin: &str) {
+    let file = daemon.directory().join("card.pin");
+    fs::write(&file, pin).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let configuration = fs::read_to_string(daemon.configuration_file()).unwrap();
+    let token = "name = \"card\"";
+    assert!(configuration.contains(token));
+    let with_pin = format!("{token}\npin = {{ file = \"{}\" }}", file.display());
+    fs::write(daemon.configuration_file(), configuration.replace(token, &with_pin)).unwrap();
+}
+
+#[test]
+fn a_wrong_pin_costs_one_try_though_every_login_takes_the_process_with_it_and_the_daemon_is_restarted() {
+    let mut daemon = daemon(Pin::None);
+    card(&daemon);
+    // From now on the daemon has a wrong PIN, and never learns that it is wrong.
+    configure_pin(&daemon, WRONG_PIN);
+    daemon
+        .faults()
+        .unwrap()
+        .put("C_Login", Fault::segfault().behind_the_call())
+        .unwrap();
+    for _ in 0..4 {
+        daemon.restart().unwrap();
+        block_on(async {
+            let client = Client::of(&daemon).await;
+            let token = client.locked("card").await.unwrap();
+            assert!(token.detail.contains("by hand"), "{}", token.detail);
+            client.sign(Person::Alice, 7).await.unwrap_err();
+        });
+        assert_eq!(card(&daemon).wrong_pins().unwrap(), 1);
+    }
+    assert_eq!(daemon.faults().unwrap().of("C_Login").unwrap(), 1);
+    // Whoever looks after it has not lost the card.
+    daemon.faults().unwrap().take_back_all().unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.unlock("card", PIN).await.unwrap();
+        client.sign(Person::Alice, 7).await.unwrap();
+    });
+    assert_eq!(card(&daemon).wrong_pins().unwrap(), 1);
+}
+
+#[test]
+fn an_unlock_whose_process_crashes_is_not_repeated() {
+    let daemon = daemon(Pin::None);
+    let faults = daemon.faults().unwrap();
+    let card = card(&daemon);
+    faults.put("C_Login", Fault::segfault().behind_the_call()).unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.locked("card").await.unwrap();
+        let status = client.unlock("card", WRONG_PIN).await.unwrap_err();
+        assert_eq!(reason(&status), "MODULE_ENDED", "{status:?}");
+        client.locked("card").await.unwrap();
+        assert_eq!((card.wrong_pins().unwrap(), faults.of("C_Login").unwrap()), (1, 1));
+        faults.take_back_all().unwrap();
+        client.unlock("card", PIN).await.unwrap();
+        client.sign(Person::Alice, 7).await.unwrap();
+    });
+}
+
+#[test]
+fn a_card_that_locks_its_pin_is_said_to_and_its_last_try_is_left_to_people() {
+    let mut daemon = daemon(Pin::None);
+    card(&daemon).lock_pin_after(2).unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.locked("card").await.unwrap();
+        let refused = client.unlock("card", "000000").await.unwrap_err();
+        assert_eq!(reason(&refused), "PIN_INCORRECT");
+        client
+            .token_when("card", |token| token.pin_status() == PinStatus::FinalTry)
+            .await
+            .unwrap();
+    });
+    // The right PIN, at last; and it is not tried.
+    configure_pin(&daemon, PIN);
+    daemon.restart().unwrap();
+    let card = card(&daemon);
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        let token = client.locked("card").await.unwrap();
+        assert_eq!(token.pin_status(), PinStatus::FinalTry);
+        client.sign(Person::Alice, 7).await.unwrap_err();
+        assert_eq!(card.pin_tries().unwrap(), 1);
+        client.unlock("card", "000001").await.unwrap_err();
+        let locked = client
+            .token_when("card", |token| token.pin_status() == PinStatus::Locked)
+            .await
+            .unwrap();
+        assert_eq!(locked.state(), TokenState::Locked);
+        let refused = client.unlock("card", PIN).await.unwrap_err();
+        assert_eq!(reason(&refused), "PIN_LOCKED");
+        assert_eq!(card.pin_tries().unwrap(), 2);
+        // A security officer has set it back.
+        card.reset_pin_tries().unwrap();
+        client.unlock("card", PIN).await.unwrap();
+        client.sign(Person::Alice, 7).await.unwrap();
+    });
+}
