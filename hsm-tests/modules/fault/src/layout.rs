@@ -1,5 +1,5 @@
 //! The control file: little-endian words of eight bytes, first the module's own, then [`FUNCTION_WORDS`] for each of
-//! [`FUNCTIONS`](crate::FUNCTIONS) in that order, then [`TOKEN_WORDS`] for each of [`TOKENS`] tokens.
+//! [`FUNCTIONS`] in that order, then [`TOKEN_WORDS`] for each of [`TOKENS`] tokens.
 //!
 //! Every word is written by one side alone, but for a [`Plan`], which the test writes and the module counts down.
 
