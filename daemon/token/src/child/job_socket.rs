@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -39,6 +39,8 @@ pub(crate) struct JobSocket {
     /// A worker looks for the next packet without sleeping.
     looking: AtomicBool,
     over: AtomicBool,
+    /// How long it looks. Asking how many processors there are takes longer than a signature, so that is done once.
+    look: Duration,
 }
 
 impl JobSocket {
@@ -47,6 +49,7 @@ impl JobSocket {
             socket,
             looking: AtomicBool::new(false),
             over: AtomicBool::new(false),
+            look: if several_processors() { LOOK } else { Duration::ZERO },
         }
     }
 
@@ -122,8 +125,8 @@ impl JobSocket {
         if now != Err(Errno::AGAIN) {
             return now;
         }
-        if several_processors() && !self.looking.swap(true, Ordering::Relaxed) {
-            let until = Instant::now() + LOOK;
+        if !self.look.is_zero() && !self.looking.swap(true, Ordering::Relaxed) {
+            let until = Instant::now() + self.look;
             let mut found = Err(Errno::AGAIN);
             while found == Err(Errno::AGAIN) && Instant::now() < until {
                 hint::spin_loop();
