@@ -42,6 +42,9 @@ const RESTART_PAUSE: Duration = Duration::from_secs(2);
 /// Keys are not looked up again for a stale handle more often than this.
 const LOOK_UP_PAUSE: Duration = Duration::from_secs(1);
 
+/// Commands that may wait for an anchor.
+pub(crate) const COMMANDS: usize = 64;
+
 /// Is told how a command ended.
 pub(crate) type Done = Box<dyn FnOnce(Result<(), TokenError>) + Send>;
 

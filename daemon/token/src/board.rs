@@ -34,6 +34,9 @@ pub(crate) struct Board {
     pub(crate) tally: Tally,
     status: Mutex<TokenStatus>,
     ready: AtomicBool,
+    /// The token's process has ended, and the next one is expected to have it: whoever wants something of it may wait as long as
+    /// it is `Starting`. Changes under the status' lock.
+    awaited: AtomicBool,
     /// Sessions that workers have open.
     pub(crate) sessions: AtomicUsize,
     /// Whether the status has a last error, so that the next success clears it and those after need not look.
@@ -57,6 +60,7 @@ impl Board {
             tally: Tally::default(),
             status: Mutex::new(status),
             ready: AtomicBool::new(false),
+            awaited: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
             failing: AtomicBool::new(false),
             catalogue: Mutex::new(Arc::default()),
@@ -66,7 +70,7 @@ impl Board {
         }
     }
 
-    /// Whether keys can be used now.
+    /// Whether keys can be used now, or soon by the token's next process.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
     }
@@ -91,9 +95,19 @@ impl Board {
         self.update(|status| *status = new);
     }
 
-    /// A token that is not ready will be soon: whoever wants something of it may wait.
-    pub(crate) fn expect_back(&self) {
-        self.ready.store(true, Ordering::Release);
+    /// The process behind the token has ended; the next one will have it, or there is none.
+    pub(crate) fn process_ended(&self, detail: &str, awaited: bool) {
+        self.sessions.store(0, Ordering::Relaxed);
+        self.update(|status| {
+            self.awaited.store(awaited, Ordering::Relaxed);
+            status.state = if awaited {
+                TokenState::Starting
+            } else {
+                TokenState::Failed
+            };
+            detail.clone_into(&mut status.detail);
+            status.sessions = 0;
+        });
     }
 
     /// Changes the status, and tells those who watch if that made a difference.
@@ -101,11 +115,15 @@ impl Board {
         let mut status = lock(&self.status);
         let before = status.clone();
         change(&mut status);
+        let state = status.state;
+        if state != TokenState::Starting {
+            self.awaited.store(false, Ordering::Relaxed);
+        }
+        let ready = state == TokenState::Ready || self.awaited.load(Ordering::Relaxed);
+        self.ready.store(ready, Ordering::Release);
         if *status == before {
             return;
         }
-        let state = status.state;
-        self.ready.store(state == TokenState::Ready, Ordering::Release);
         if state != before.state {
             tracing::info!(token = self.name, ?state, detail = status.detail, "token state");
         }

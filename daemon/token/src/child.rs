@@ -28,7 +28,7 @@ use crate::{
     anchor::Command,
     board::Board,
     confine::confine,
-    engine::{Engine, EngineToken},
+    engine::{Engine, EngineToken, spawn},
     jobs::Jobs,
     module::Loading,
     packet::receive_descriptor,
@@ -170,8 +170,7 @@ impl Worker {
 
     fn tell_when_loaded(&self, loading: Arc<Loading>) -> Result<(), WorkerError> {
         let control = Arc::clone(&self.control);
-        let thread = std::thread::Builder::new().name("loaded".to_owned());
-        let told = thread.spawn(move || {
+        let told = spawn("module", "loaded", move || {
             let outcome = loading.outcome().map(drop);
             control.say(&FromWorker::Loaded(outcome));
         });

@@ -12,7 +12,7 @@ use std::{
 };
 
 use crate::{
-    anchor::{Anchor, Command},
+    anchor::{Anchor, COMMANDS, Command},
     board::Board,
     config::TokenSelector,
     jobs::Jobs,
@@ -21,9 +21,6 @@ use crate::{
     shared::Shared,
     worker::Worker,
 };
-
-/// Commands that may wait for an anchor.
-const COMMANDS: usize = 64;
 
 /// One token to look after.
 pub(crate) struct EngineToken {

@@ -155,6 +155,13 @@ impl TokenHandle {
         let _ = self.front.command(Command::Wake);
     }
 
+    /// Takes no more jobs, and answers those that wait.
+    pub(crate) fn close(&self) {
+        for job in self.front.queue.close() {
+            job.answer(Err(self.shut_down()));
+        }
+    }
+
     async fn run(&self, key: KeyId, work: Work, dispatch: Dispatch) -> Result<Zeroizing<Vec<u8>>, TokenError> {
         if !self.front.board.is_ready() {
             return Err(self.front.board.unavailable());

@@ -17,7 +17,7 @@ use crate::{backlog::Backlog, wait::several_processors};
 /// How long a worker that has run out of jobs looks for the next one before it sleeps. A caller with one request in flight
 /// sends the next one within this time, and waking a sleeper on another processor takes longer than many a signature. One
 /// worker looks at a time, and it yields the processor to whoever wants it.
-pub(crate) const LOOK: Duration = Duration::from_micros(200);
+const LOOK: Duration = Duration::from_micros(200);
 
 /// Which jobs go first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -21,10 +21,11 @@ use crate::{
     config::{ModuleConfig, TokenConfig},
     confine::Confinement,
     engine::{Engine, EngineToken, spawn},
-    error::{ModuleError, StartError, TokenError},
+    error::{ModuleError, StartError},
     front::{Front, Server},
     guard::PinGuard,
     handle::TokenHandle,
+    job::Job,
     jobs::Jobs,
     module::Loading,
     notice::Notice,
@@ -50,13 +51,12 @@ const NOTICES: usize = 64;
 /// The tokens that are served, and whoever serves them.
 pub struct Tokens {
     handles: Vec<TokenHandle>,
-    fronts: Vec<Arc<Front>>,
     engine: Engine,
     supervisors: Vec<(SyncSender<Event>, JoinHandle<()>)>,
     notices: Option<tokio::sync::mpsc::Receiver<Notice>>,
 }
 
-/// What tokens of one process share, and how one of them is told whether its module could be loaded.
+/// A module that is to be started, and the tokens that are to be served with it.
 struct StartingModule<'a> {
     config: &'a ModuleConfig,
     tokens: Vec<TokenConfig>,
@@ -179,7 +179,6 @@ impl Tokens {
     fn none() -> Self {
         Self {
             handles: Vec::new(),
-            fronts: Vec::new(),
             engine: Engine::default(),
             supervisors: Vec::new(),
             notices: None,
@@ -193,9 +192,7 @@ impl Tokens {
         events: &SyncSender<Event>,
         backlog: &Backlog,
     ) -> Result<Ward, StartError> {
-        let pins = Arc::new(Mutex::new(guard(&config)?));
-        let board = Arc::new(Board::new(config.name, config.module, None));
-        let queue = Arc::new(Queue::new(config.queue, backlog.clone()));
+        let Parts { pins, board, queue } = Parts::new(&config, backlog)?;
         let courier = Arc::new(Courier::new(Arc::clone(&board), Arc::clone(&queue), config.sessions));
         self.add(Front {
             board: Arc::clone(&board),
@@ -228,9 +225,7 @@ impl Tokens {
         loading: Arc<Loading>,
         backlog: &Backlog,
     ) -> Result<(), StartError> {
-        let pins = Arc::new(Mutex::new(guard(&config)?));
-        let board = Arc::new(Board::new(config.name.clone(), config.module, None));
-        let queue = Arc::new(Queue::new(config.queue, backlog.clone()));
+        let Parts { pins, board, queue } = Parts::new(&config, backlog)?;
         let token = EngineToken {
             board: Arc::clone(&board),
             jobs: Jobs::Queue(Arc::clone(&queue)),
@@ -254,20 +249,12 @@ impl Tokens {
     }
 
     fn add(&mut self, front: Front) {
-        let front = Arc::new(front);
-        self.fronts.push(Arc::clone(&front));
-        self.handles.push(TokenHandle::new(front));
+        self.handles.push(TokenHandle::new(Arc::new(front)));
     }
 
     /// Stops everything and, on a thread of its own, waits for it and says that it is `done`.
     fn end(&mut self, done: impl FnOnce() + Send + 'static) {
-        for front in &self.fronts {
-            for job in front.queue.close() {
-                job.answer(Err(TokenError::Shutdown {
-                    token: front.board.name.clone(),
-                }));
-            }
-        }
+        self.handles.iter().for_each(TokenHandle::close);
         let mut engine = std::mem::take(&mut self.engine);
         let supervisors = std::mem::take(&mut self.supervisors);
         let spawned = spawn("tokens", "end", move || {
@@ -336,11 +323,23 @@ fn users(tokens: &[TokenConfig]) -> String {
     names.join(", ")
 }
 
-fn guard(config: &TokenConfig) -> Result<PinGuard, StartError> {
-    PinGuard::new(config.pin_memory.clone(), config.pin.clone()).map_err(|error| StartError::Thread {
-        name: config.name.clone(),
-        source: std::io::Error::other(error),
-    })
+/// What a token has on this side, whoever serves it.
+struct Parts {
+    pins: Arc<Mutex<PinGuard>>,
+    board: Arc<Board>,
+    queue: Arc<Queue<Job>>,
+}
+
+impl Parts {
+    fn new(config: &TokenConfig, backlog: &Backlog) -> Result<Self, StartError> {
+        let guard = PinGuard::new(config.pin_memory.clone(), config.pin.clone());
+        let guard = guard.map_err(|error| no_thread(&config.name)(std::io::Error::other(error)))?;
+        Ok(Self {
+            pins: Arc::new(Mutex::new(guard)),
+            board: Arc::new(Board::new(config.name.clone(), config.module.clone(), None)),
+            queue: Arc::new(Queue::new(config.queue, backlog.clone())),
+        })
+    }
 }
 
 fn no_thread(name: &str) -> impl FnOnce(std::io::Error) -> StartError {
@@ -386,64 +385,14 @@ fn wait_for(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::check::tests::{module, token};
     use super::*;
-    use crate::config::TokenSelector;
-
-    fn module(name: &str) -> ModuleConfig {
-        ModuleConfig {
-            name: name.into(),
-            path: "/nonexistent/module.so".into(),
-            environment: Default::default(),
-            network: false,
-            programs: false,
-            hidden: vec![],
-        }
-    }
-
-    fn token(name: &str) -> TokenConfig {
-        TokenConfig {
-            name: name.into(),
-            module: "m".into(),
-            selector: TokenSelector::Attributes {
-                label: Some(name.into()),
-                serial: None,
-            },
-            sessions: 1,
-            queue: 1,
-            pin: None,
-            pin_memory: None,
-            certificates: vec![],
-            call_deadline: Duration::from_secs(1),
-            call_grace: Duration::from_secs(1),
-        }
-    }
 
     fn refusal(modules: Vec<ModuleConfig>, tokens: Vec<TokenConfig>) -> String {
         Tokens::start_in_process(&modules, tokens, &Backlog::default())
             .err()
             .unwrap()
             .to_string()
-    }
-
-    #[test]
-    fn contradictions_are_refused_before_anything_is_loaded() {
-        assert!(refusal(vec![module("m"), module("m")], vec![]).contains("module m is configured twice"));
-        assert!(refusal(vec![module("m")], vec![token("t"), token("t")]).contains("token t is configured twice"));
-        assert!(refusal(vec![module("x")], vec![token("t")]).contains("token t names module m"));
-        let mut unnamed = token("t");
-        unnamed.selector = TokenSelector::Attributes {
-            label: None,
-            serial: None,
-        };
-        assert!(refusal(vec![module("m")], vec![unnamed]).contains("which token"));
-        for (sessions, queue) in [(0, 1), (1, 0)] {
-            let without = TokenConfig {
-                sessions,
-                queue,
-                ..token("t")
-            };
-            assert!(refusal(vec![module("m")], vec![without]).contains("token t: "));
-        }
     }
 
     #[test]

@@ -22,9 +22,12 @@ use crate::{
     job::{Answer, Job, Reply},
     packet::{Received, receive_packet, send_packet},
     protocol::{self, AnswerBody, AnswerFrame, MAX_PACKET, OwnedJobFrame},
-    queue::LOOK,
     wait::several_processors,
 };
+
+/// As [`the queue`](crate::queue)'s, and longer: the next request of a caller with one in flight has a socket more on its way
+/// there and back.
+const LOOK: Duration = Duration::from_micros(500);
 
 thread_local! {
     /// Jobs of this thread come here: nothing secret, digests, ciphertexts and public keys.

@@ -59,6 +59,8 @@ struct State {
     pace: Option<Duration>,
     /// Sessions that the token has turned out to allow, if fewer than configured.
     allowed: Option<usize>,
+    /// What made no sense in an answer of the process.
+    nonsense: Option<String>,
     packet: Zeroizing<Vec<u8>>,
 }
 
@@ -86,6 +88,7 @@ impl Courier {
         state.open = false;
         state.pace = None;
         state.allowed = None;
+        state.nonsense = None;
     }
 
     /// Whether jobs are given to the process: only while its token is ready.
@@ -175,7 +178,8 @@ impl Courier {
                         match frame {
                             Ok(frame) => self.land(frame),
                             Err(error) => {
-                                tracing::error!(token = self.board.name, %error, "the module's process sent nonsense");
+                                lock(&self.state).nonsense = Some(error.to_string());
+                                return;
                             }
                         }
                     }
@@ -222,6 +226,11 @@ impl Courier {
         if let Some(job) = flight.job {
             job.answer(answer);
         }
+    }
+
+    /// Why the process has to end: what it sent for an answer made no sense.
+    pub(super) fn nonsense(&self) -> Option<String> {
+        lock(&self.state).nonsense.take()
     }
 
     /// Whether the process has any job.
@@ -298,7 +307,9 @@ fn window(sessions: usize, pace: Option<Duration>) -> usize {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::{backlog::Backlog, packet::pair};
 
     #[test]
     fn a_quick_token_has_jobs_lying_ready_and_a_slow_one_has_none() {
@@ -307,5 +318,18 @@ mod tests {
         assert_eq!(window(4, Some(Duration::from_micros(500))), 8);
         assert_eq!(window(4, Some(Duration::from_micros(50))), 4 + MAX_AHEAD);
         assert_eq!(window(1, Some(Duration::ZERO)), 1 + MAX_AHEAD);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_makes_no_sense_is_a_reason_to_end_the_process() {
+        let board = Arc::new(Board::new("t".into(), "m".into(), None));
+        let queue = Arc::new(Queue::new(1, Backlog::default()));
+        let courier = Arc::new(Courier::new(board, queue, 1));
+        let (ours, theirs) = pair().unwrap();
+        let ours = Arc::new(ours);
+        courier.connect(Arc::clone(&ours));
+        send_packet(&theirs, &[0xff; 3], SendFlags::empty()).unwrap();
+        Arc::clone(&courier).read_answers(ours).await;
+        assert!(courier.nonsense().is_some());
     }
 }

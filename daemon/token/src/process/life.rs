@@ -1,7 +1,7 @@
 //! One worker process from its start to its end, and the threads that hear what it says and what it writes.
 
 use std::{
-    io::{self, BufRead as _, BufReader, Read},
+    io::{self, BufRead as _, BufReader, ErrorKind, Read},
     os::unix::{net::UnixStream, process::ExitStatusExt as _},
     process::{Child, ExitStatus},
     sync::mpsc::SyncSender,
@@ -75,8 +75,13 @@ impl Life {
         self.child.id()
     }
 
-    /// Waits for a process that has closed its socket, and says how it ended.
-    pub(super) fn bury(mut self) -> String {
+    /// Waits for a process that is not heard any more, and says how it ended. `why` it is not, if that was not its end.
+    pub(super) fn bury(mut self, why: Option<String>) -> String {
+        if let Some(why) = why {
+            self.end(why);
+        }
+        // One that has only closed its socket would be waited for without end. To one that has ended it makes no difference.
+        let _ = self.child.kill();
         let status = self.child.wait();
         self.ending
             .unwrap_or_else(|| status.map_or_else(|error| error.to_string(), describe))
@@ -90,25 +95,25 @@ fn listen(
     control: &UnixStream,
     events: &SyncSender<Event>,
 ) -> io::Result<()> {
-    let (stream, events, name) = (control.try_clone()?, events.clone(), module.to_owned());
+    let (stream, events) = (control.try_clone()?, events.clone());
     drop(spawn(module, "hear", move || {
-        let mut stream = BufReader::new(stream);
-        loop {
-            match protocol::read(&mut stream) {
+        let why = loop {
+            // Without a buffer in between, which would keep what was said of a PIN.
+            match protocol::read(&stream) {
                 Ok(Some(frame)) => {
                     if events.send(Event::Said { life, frame }).is_err() {
                         return;
                     }
                 }
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!(module = name, %error, "the module's process can no longer be understood");
-                    break;
+                Err(error) if error.kind() == ErrorKind::InvalidData => {
+                    break Some(format!("it sent nonsense: {error}"));
                 }
+                // It has ended, perhaps in the middle of a word.
+                Ok(None) | Err(_) => break None,
             }
-        }
+        };
         // The supervisor may have gone.
-        let _ = events.send(Event::Gone { life });
+        let _ = events.send(Event::Gone { life, why });
     })?);
     if let Some(written) = child.stderr.take() {
         let name = module.to_owned();

@@ -58,8 +58,8 @@ pub(crate) enum Event {
     Command { token: u16, command: Command },
     /// A process said something.
     Said { life: u64, frame: FromWorker },
-    /// A process closed its socket, which it does by ending.
-    Gone { life: u64 },
+    /// A process is not heard any more: it closed its socket, which it does by ending, or there is a reason.
+    Gone { life: u64, why: Option<String> },
     /// A parked module is to be tried again.
     Revive,
     /// Finish what is under way, and end the process.
@@ -135,9 +135,9 @@ impl Supervisor {
                     self.listen(now, frame);
                 }
             }
-            Event::Gone { life } => {
+            Event::Gone { life, why } => {
                 if let Some(gone) = state.life.take_if(|now| now.id == life) {
-                    self.bury(state, gone);
+                    self.bury(state, gone, why);
                 }
             }
             Event::Revive => {
@@ -245,10 +245,10 @@ impl Supervisor {
         Ok(life)
     }
 
-    /// The process has ended.
-    fn bury(&mut self, state: &mut State, gone: Life) {
+    /// The process has ended, or has to.
+    fn bury(&mut self, state: &mut State, gone: Life, why: Option<String>) {
         let (pid, stable) = (gone.pid(), gone.loaded && gone.begun.elapsed() > STABLE);
-        let how = gone.bury();
+        let how = gone.bury(why);
         if state.stopping.is_some() {
             self.wards.iter_mut().for_each(|ward| ward.lose(&how));
             return;

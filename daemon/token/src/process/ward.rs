@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::{Courier, life::Life};
 use crate::{
-    anchor::{Command, Done},
+    anchor::{COMMANDS, Command, Done},
     board::Board,
     config::TokenSelector,
     error::TokenError,
@@ -22,9 +22,6 @@ use crate::{
     queue::Queue,
     status::{TokenState, TokenStatus},
 };
-
-/// Commands that may wait for a token's anchor.
-const COMMANDS: usize = 64;
 
 pub(crate) struct Ward {
     /// Its number among the tokens of the module.
@@ -48,8 +45,6 @@ pub(crate) struct Desk {
     running: Option<(u64, Done)>,
     numbers: u64,
     last_alive: Option<Instant>,
-    /// The process has ended, and the token is expected back from the next one.
-    awaited: bool,
 }
 
 impl Ward {
@@ -65,7 +60,7 @@ impl Ward {
         }
     }
 
-    /// What is to be done without being told. Why the process is taken to hang, if it is.
+    /// What is to be done without being told. Why the process has to end, if it has.
     pub(super) fn tend(&mut self, now: Instant, anchor_patience: Duration, life: Option<&mut Life>) -> Option<String> {
         for job in self.queue.remove_if(|job| job.deadline <= now || job.is_abandoned()) {
             let token = self.board.name.clone();
@@ -81,6 +76,9 @@ impl Ward {
             }
         }
         let name = &self.board.name;
+        if let Some(what) = self.courier.nonsense() {
+            return Some(format!("it sent nonsense for an answer of token {name}: {what}"));
+        }
         if self.courier.sweep(now).is_some_and(|since| since > self.patience) {
             return Some(format!("token {name} did not answer for {:?}", self.patience));
         }
@@ -97,12 +95,7 @@ impl Ward {
         let state = status.state;
         self.board.replace_status(status);
         self.courier.set_open(state == TokenState::Ready);
-        if state == TokenState::Starting && self.desk.awaited {
-            self.board.expect_back();
-            return;
-        }
-        self.desk.awaited = false;
-        if state != TokenState::Ready {
+        if !self.board.is_ready() {
             self.refuse_waiting();
         }
     }
@@ -149,20 +142,9 @@ impl Ward {
 
     /// How it stands now that the process has ended.
     pub(super) fn wait_for_the_next(&mut self, detail: &str, parked: bool) {
-        self.board.update(|status| {
-            status.state = if parked {
-                TokenState::Failed
-            } else {
-                TokenState::Starting
-            };
-            detail.clone_into(&mut status.detail);
-            status.sessions = 0;
-        });
-        self.desk.awaited = !parked;
+        self.board.process_ended(detail, !parked);
         if parked {
             self.refuse_waiting();
-        } else {
-            self.board.expect_back();
         }
     }
 

@@ -50,3 +50,65 @@ pub(super) fn check(modules: &[ModuleConfig], tokens: &[TokenConfig]) -> Result<
     }
     Ok(())
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::time::Duration;
+
+    use super::*;
+
+    pub(in crate::tokens) fn module(name: &str) -> ModuleConfig {
+        ModuleConfig {
+            name: name.into(),
+            path: "/nonexistent/module.so".into(),
+            environment: Default::default(),
+            network: false,
+            programs: false,
+            hidden: vec![],
+        }
+    }
+
+    pub(in crate::tokens) fn token(name: &str) -> TokenConfig {
+        TokenConfig {
+            name: name.into(),
+            module: "m".into(),
+            selector: TokenSelector::Attributes {
+                label: Some(name.into()),
+                serial: None,
+            },
+            sessions: 1,
+            queue: 1,
+            pin: None,
+            pin_memory: None,
+            certificates: vec![],
+            call_deadline: Duration::from_secs(1),
+            call_grace: Duration::from_secs(1),
+        }
+    }
+
+    fn refusal(modules: &[ModuleConfig], tokens: &[TokenConfig]) -> String {
+        check(modules, tokens).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        assert!(refusal(&[module("m"), module("m")], &[]).contains("module m is configured twice"));
+        assert!(refusal(&[module("m")], &[token("t"), token("t")]).contains("token t is configured twice"));
+        assert!(refusal(&[module("x")], &[token("t")]).contains("token t names module m"));
+        let mut unnamed = token("t");
+        unnamed.selector = TokenSelector::Attributes {
+            label: None,
+            serial: None,
+        };
+        assert!(refusal(&[module("m")], &[unnamed]).contains("which token"));
+        for (sessions, queue) in [(0, 1), (1, 0)] {
+            let without = TokenConfig {
+                sessions,
+                queue,
+                ..token("t")
+            };
+            assert!(refusal(&[module("m")], &[without]).contains("token t: "));
+        }
+    }
+}
