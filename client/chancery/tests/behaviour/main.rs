@@ -5,9 +5,11 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stderr,
     reason = "tests"
 )]
 
+mod ask_password;
 mod certificate;
 mod command_line;
 mod exit_status;

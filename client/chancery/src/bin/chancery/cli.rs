@@ -64,7 +64,8 @@ pub(crate) enum Command {
     Tokens(ListArgs),
     /// Show whether the daemon and its tokens are serving. Exit status 4 if the daemon is not.
     Status(StatusArgs),
-    /// Log in to a token. The PIN is asked for on the terminal, without echo. One call is one try.
+    /// Log in to a token. The PIN is asked for on the terminal, without echo, or through systemd-ask-password where there is
+    /// none. One call is one try.
     Unlock(UnlockArgs),
     /// Log out of a token and make the daemon forget its PIN.
     Lock(LockArgs),

@@ -23,9 +23,18 @@ pub(crate) enum CommandError {
     /// Some of the TLS files are given, not all.
     #[error("--tls-certificate, --tls-key and --tls-ca go together")]
     TlsOptions,
-    /// Nobody to ask for the PIN.
-    #[error("there is no terminal to ask for the PIN on; --pin-stdin reads it from standard input")]
-    NoTerminal(#[source] io::Error),
+    /// No terminal, and no program that asks in its place.
+    #[error(
+        "there is no terminal to ask for the PIN on, and systemd-ask-password cannot be started; --pin-stdin reads it from \
+         standard input"
+    )]
+    NobodyToAsk(#[source] io::Error),
+    /// Nobody has answered, or there was nobody to be asked. No PIN was sent.
+    #[error(
+        "there is no terminal, and systemd-ask-password brought no PIN ({0}): it was cancelled, or nobody answered it in time. \
+         --pin-stdin reads it from standard input"
+    )]
+    NotAnswered(String),
     /// What was typed cannot be a PIN. It was not sent.
     #[error("the PIN was not sent")]
     Pin(#[source] PinError),

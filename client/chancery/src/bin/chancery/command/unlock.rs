@@ -7,6 +7,7 @@ use super::{call, connect, tokens};
 use crate::cli::{DaemonArgs, UnlockArgs};
 use crate::error::CommandError;
 use crate::exit::Verdict;
+use crate::prompt::Question;
 use crate::{prompt, stdio};
 
 pub(super) async fn run(daemon: &DaemonArgs, args: UnlockArgs) -> Result<Verdict, CommandError> {
@@ -16,7 +17,8 @@ pub(super) async fn run(daemon: &DaemonArgs, args: UnlockArgs) -> Result<Verdict
     let pin = if args.pin_stdin {
         prompt::read_stdin().await?
     } else {
-        prompt::ask(last(&token)).await?
+        let token = last(&token);
+        prompt::ask(Question { what: "PIN", token }).await?
     };
     let terms = UnlockTerms {
         expire_after: args.r#for,
