@@ -5,6 +5,9 @@
 //!   SIGHUP: reload        SIGTERM, SIGINT: drain with a deadline → tokens → trail
 //! ```
 
+mod chores;
+mod signals;
+
 use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -12,21 +15,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_token::{
-    Backlog, Ending, Launch, ModuleConfig, Notice, Pin, StartError, TokenConfig, TokenHandle, TokenState, Tokens,
-};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use chancery_token::{Backlog, Launch, ModuleConfig, Pin, StartError, TokenConfig, TokenHandle, TokenState, Tokens};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
-use tokio_stream::wrappers::WatchStream;
-use tokio_stream::{StreamExt as _, StreamMap};
 
 use crate::audit::{AuditError, Trail};
 use crate::certificates::CertificatesError;
 use crate::config::{Config, Mail, PinSource};
 use crate::credentials::{self, CredentialError};
 use crate::directory::Directory;
-use crate::listen::{Activated, ListenError, Listeners, Pulse};
+use crate::listen::{Activated, ListenError, Listeners};
 use crate::logging::LevelHandle;
 use crate::metrics::{Endpoint, Metrics, Requests, Sources};
 use crate::ops::{Context, Settings};
@@ -35,6 +33,12 @@ use crate::reload::{Reload, read_certificates};
 use crate::spool::SpoolSettings;
 use crate::state::{self, StateError};
 use crate::{grpc, health, notify, server};
+use chores::{keep_alive, keep_status, keep_trail, record_notices, summary};
+use signals::{Heard, Signals};
+
+/// How long the start waits for tokens to be looked at, so that whoever connects first finds their keys. A slower one is served
+/// when it is there.
+const TOKENS_START: Duration = Duration::from_secs(5);
 
 /// How long tokens may take to finish what they are at and log out.
 const TOKENS_STOP: Duration = Duration::from_secs(10);
@@ -104,6 +108,9 @@ pub async fn serve(
     let certificates = read_certificates(&config)?;
     let mut tokens = start_tokens(&config, file, &certificates, backlog).await?;
     let handles = tokens.handles().to_vec();
+    if tokio::time::timeout(TOKENS_START, looked_at(&handles)).await.is_err() {
+        tracing::warn!("a token has not been looked at yet; the others are served meanwhile");
+    }
     let directory = Directory::new(handles.clone(), &certificates);
     let grants = Live::new(config.grants.clone());
     let context = Context::new(directory, grants, audit.clone(), settings(&config)).map_err(AppError::Random)?;
@@ -260,6 +267,15 @@ async fn start_tokens(
     Ok(spawn_blocking(move || Tokens::start(&modules, tokens, &launch, &backlog)).await??)
 }
 
+/// Returns once it is known of every token how it stands.
+async fn looked_at(tokens: &[TokenHandle]) {
+    for token in tokens {
+        let mut changes = token.changes();
+        // Without anybody to change it, it stays as it is.
+        while token.status().state == TokenState::Starting && changes.changed().await.is_ok() {}
+    }
+}
+
 /// What is the daemon's own business: a module has nothing to look for there.
 fn hidden_from_modules(config: &Config, file: &Path) -> Vec<PathBuf> {
     let mut hidden = vec![
@@ -310,103 +326,10 @@ fn prepare_spool(mail: &Mail) {
     }
 }
 
-/// Tells the service manager how many tokens can be used, whenever that may have changed.
-async fn keep_status(tokens: Vec<TokenHandle>) {
-    let changes = tokens.iter().map(|token| WatchStream::from_changes(token.changes()));
-    let mut changes: StreamMap<usize, WatchStream<u64>> = changes.enumerate().collect();
-    while changes.next().await.is_some() {
-        notify::status(&summary(&tokens));
-    }
-}
-
-/// Records every module whose process ended.
-async fn record_notices(audit: Trail, mut notices: mpsc::Receiver<Notice>) {
-    while let Some(notice) = notices.recv().await {
-        let audit = audit.clone();
-        let recorded = spawn_blocking(move || {
-            let what = match notice.ending {
-                Ending::Replaced => "module-replaced",
-                Ending::Parked => "module-parked",
-            };
-            audit.note(what, &format!("{}: {}", notice.module, notice.how))
-        });
-        match recorded.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the end of a module's process could not be recorded"),
-            Err(error) => tracing::error!(%error, "the end of a module's process could not be recorded"),
-        }
-    }
-}
-
-/// Flushes the trail, and tries to open it again when it is closed.
-async fn keep_trail(audit: Trail) {
-    let mut ticks = tokio::time::interval(audit.tick_interval());
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let audit = audit.clone();
-        if let Err(error) = spawn_blocking(move || audit.tick()).await {
-            tracing::error!(%error, "the audit trail could not be kept");
-        }
-    }
-}
-
-/// Tells the watchdog that the daemon is alive: the runtime turns, connections are accepted, and a record could be
-/// written without waiting for long.
-async fn keep_alive(audit: Trail, pulse: Pulse) {
-    notify::watchdog(|| async {
-        if !pulse.feel().await {
-            return Err("an accept loop has ended");
-        }
-        let audit = audit.clone();
-        spawn_blocking(move || audit.wait_for_a_turn())
-            .await
-            .map_err(|_| "the audit trail does not answer")
-    })
-    .await;
-}
-
-fn summary(tokens: &[TokenHandle]) -> String {
-    let ready = tokens
-        .iter()
-        .filter(|token| token.status().state == TokenState::Ready)
-        .count();
-    format!("{ready} of {} tokens ready", tokens.len())
-}
-
 fn ended_early() -> AppError {
     AppError::Listen(ListenError::Io {
         place: "all".to_owned(),
         action: "accept",
         source: io::Error::other("the accept loops have ended"),
     })
-}
-
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-enum Heard {
-    Reload,
-    Stop(&'static str),
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn next(&mut self) -> Heard {
-        tokio::select! {
-            _ = self.terminate.recv() => Heard::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Heard::Stop("SIGINT"),
-            _ = self.hangup.recv() => Heard::Reload,
-        }
-    }
 }

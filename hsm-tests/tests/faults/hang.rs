@@ -32,6 +32,18 @@ fn daemon(pin: Pin) -> Daemon {
 }
 
 #[test]
+fn whoever_comes_as_soon_as_the_daemon_is_ready_finds_the_keys_of_a_token_that_is_slow_to_log_in() {
+    let mut daemon = daemon(Pin::Right);
+    let slow = Fault::delay(Duration::from_millis(600)).once();
+    daemon.faults().unwrap().put("C_Login", slow).unwrap();
+    daemon.restart_at_once().unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.sign(Person::Alice, 7).await.unwrap();
+    });
+}
+
+#[test]
 fn a_call_that_hangs_is_given_up_its_process_replaced_and_the_other_module_goes_on() {
     let daemon = daemon(Pin::Right);
     let faults = daemon.faults().unwrap();
