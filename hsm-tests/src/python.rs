@@ -56,6 +56,25 @@ impl Python {
         Ok(Self { interpreter })
     }
 
+    /// The same for a test that can do without. That it is not tried here is said, and with `CI` in the environment it is a
+    /// failure.
+    #[expect(
+        clippy::panic,
+        clippy::print_stderr,
+        reason = "it is the test that ends, or is left out"
+    )]
+    #[must_use]
+    pub fn if_it_can_run() -> Option<Self> {
+        match Self::new() {
+            Ok(python) => Some(python),
+            Err(error) if std::env::var_os("CI").is_some() => panic!("the Python client cannot run: {error:#}"),
+            Err(error) => {
+                eprintln!("SKIPPED: the Python client cannot run here: {error:#}");
+                None
+            }
+        }
+    }
+
     /// Runs one of the scripts against a daemon, with `input` on its standard input; returns its output.
     pub fn script(&self, name: &str, daemon: &Daemon, input: &[u8]) -> Result<Vec<u8>> {
         let stubs = daemon.directory().join("stubs");

@@ -7,7 +7,6 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::print_stderr,
     reason = "tests"
 )]
 
@@ -19,39 +18,28 @@ use hsm_tests::{
     python::Python,
 };
 
-fn python() -> Option<Python> {
-    match Python::new() {
-        Ok(python) => Some(python),
-        Err(error) if std::env::var_os("CI").is_some() => panic!("the Python client cannot run: {error:#}"),
-        Err(error) => {
-            eprintln!("SKIPPED: the Python client cannot run here: {error:#}");
-            None
-        }
-    }
-}
-
 #[test]
 fn a_python_client_can_be_made_from_the_contract() {
-    let _told = python();
+    let _told = Python::if_it_can_run();
 }
 
 #[test]
 fn a_python_client_signs_with_every_key() {
-    let Some(python) = python() else { return };
+    let Some(python) = Python::if_it_can_run() else { return };
     let daemon = Setup::new().token("cards", &Person::ALL).start().unwrap();
     python.script("key_sign.py", &daemon, b"").unwrap();
 }
 
 #[test]
 fn a_python_client_decrypts_and_agrees_with_every_key() {
-    let Some(python) = python() else { return };
+    let Some(python) = Python::if_it_can_run() else { return };
     let daemon = Setup::new().token("cards", &Person::ALL).start().unwrap();
     python.script("key_decrypt.py", &daemon, b"").unwrap();
 }
 
 #[test]
 fn a_python_client_signs_and_verifies_a_message_in_pieces() {
-    let Some(python) = python() else { return };
+    let Some(python) = Python::if_it_can_run() else { return };
     let daemon = Setup::new().token("cards", &[Person::Alice]).start().unwrap();
     let signed = python.script("mail_sign.py", &daemon, &letter(Person::Alice)).unwrap();
     assert_eq!(openssl::verify(&[], &signed).unwrap(), ENTITY);
@@ -59,7 +47,7 @@ fn a_python_client_signs_and_verifies_a_message_in_pieces() {
 
 #[test]
 fn a_python_client_encrypts_and_decrypts_a_message_in_pieces() {
-    let Some(python) = python() else { return };
+    let Some(python) = Python::if_it_can_run() else { return };
     let daemon = Setup::new().token("cards", &[Person::Carol]).start().unwrap();
     let recipient = Recipient {
         person: Person::Carol,
@@ -72,14 +60,14 @@ fn a_python_client_encrypts_and_decrypts_a_message_in_pieces() {
 
 #[test]
 fn a_python_client_watches_a_token_being_locked() {
-    let Some(python) = python() else { return };
+    let Some(python) = Python::if_it_can_run() else { return };
     let daemon = Setup::new().token("cards", &[Person::Alice]).start().unwrap();
     python.script("token_watch.py", &daemon, b"").unwrap();
 }
 
 #[test]
 fn a_python_client_reads_why_it_was_refused() {
-    let Some(python) = python() else { return };
+    let Some(python) = Python::if_it_can_run() else { return };
     let grant = format!(
         "name = \"alice\"\ncaller = {{ uid = {} }}\nidentities = [\"alice@example.org\"]\n\
          operations = [\"sign\", \"decrypt\", \"sign-raw\", \"decrypt-raw\", \"list\"]",

@@ -48,6 +48,8 @@ pub struct Config {
     pub mail: Mail,
     /// Where the metrics are served, if anywhere.
     pub metrics: Option<MetricsListen>,
+    /// Where traces are sent, if anywhere.
+    pub traces: Option<Traces>,
     /// The directory of certificates that are not on the tokens.
     pub certificates: Option<PathBuf>,
     /// PKCS#11 modules.
@@ -181,6 +183,15 @@ pub enum MetricsListen {
     Unix(UnixSocket),
     /// An address of the loopback, and a port.
     Loopback(SocketAddr),
+}
+
+/// Where traces are sent: to a collector on this machine.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traces {
+    /// `unix:/PATH`, or `http://` with an address of the loopback and a port.
+    pub endpoint: String,
+    /// Of how many requests, between 0 and 1, if their callers have not decided it.
+    pub sample_ratio: f64,
 }
 
 /// A PKCS#11 module.
@@ -325,6 +336,7 @@ impl Config {
             ("limits", self.limits != new.limits),
             ("mail", self.mail != new.mail),
             ("metrics", self.metrics != new.metrics),
+            ("traces", self.traces != new.traces),
             ("module", self.modules != new.modules),
             ("token", tokens(self) != tokens(new)),
         ];

@@ -38,3 +38,4 @@ pub mod server;
 mod share;
 pub mod spool;
 pub mod state;
+pub mod traces;

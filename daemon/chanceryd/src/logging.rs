@@ -14,6 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::config::{Log, LogFormat};
+use crate::traces::Exporter;
 
 /// Crates of this workspace, whose level the configuration sets. Others say warnings and errors only: what they would
 /// say at lower levels are frames and headers.
@@ -31,13 +32,32 @@ impl LevelHandle {
     }
 }
 
-/// Starts the log for the whole process.
+/// Starts the log for the whole process, and has the exporter hear what is traced.
 ///
 /// # Errors
 /// When the journal is asked for and not there.
-pub fn start(log: Log) -> io::Result<LevelHandle> {
+pub fn start(log: Log, traces: Option<&Exporter>) -> io::Result<LevelHandle> {
     let (filter, handle) = reload::Layer::new(targets(log.level));
-    let output: Box<dyn Layer<_> + Send + Sync> = match log.format {
+    // A second start in one process, as in a test, keeps the first log.
+    let _ = match traces {
+        // A filter for all costs less than one for each.
+        None => tracing_subscriber::registry()
+            .with(filter)
+            .with(output(log.format)?)
+            .try_init(),
+        Some(traces) => tracing_subscriber::registry()
+            .with(output(log.format)?.with_filter(filter))
+            .with(traces.layer())
+            .try_init(),
+    };
+    Ok(LevelHandle(handle))
+}
+
+fn output<S>(format: LogFormat) -> io::Result<Box<dyn Layer<S> + Send + Sync>>
+where
+    S: tracing::Subscriber + for<'span> LookupSpan<'span>,
+{
+    Ok(match format {
         LogFormat::Journald => journald()?,
         LogFormat::Auto if stderr_is_the_journal() => fmt::layer()
             .event_format(ForTheJournal)
@@ -46,10 +66,7 @@ pub fn start(log: Log) -> io::Result<LevelHandle> {
             .boxed(),
         LogFormat::Auto | LogFormat::Text => fmt::layer().with_ansi(false).with_writer(io::stderr).boxed(),
         LogFormat::Json => fmt::layer().json().with_writer(io::stderr).boxed(),
-    };
-    // A second start in one process, as in a test, keeps the first log.
-    let _ = tracing_subscriber::registry().with(filter).with(output).try_init();
-    Ok(LevelHandle(handle))
+    })
 }
 
 /// Starts the log of a module's process: lines that the daemon puts into its own log, with a time and a level of theirs.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use tokio::sync::{oneshot, watch};
+use tracing::Span;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     pin::Pin,
     queue::Refusal,
     status::TokenStatus,
+    trace,
 };
 
 /// One configured token. Cheap to clone; every clone is the same token.
@@ -169,6 +171,11 @@ impl TokenHandle {
         let queued = Instant::now();
         let deadline = dispatch.deadline_by(queued + self.front.call_deadline);
         let is_signature = matches!(work, Work::Sign { .. });
+        let span = if is_signature {
+            trace::signature(self.name())
+        } else {
+            Span::none()
+        };
         let (reply, answer) = oneshot::channel();
         self.front
             .queue
@@ -179,6 +186,7 @@ impl TokenHandle {
                     queued,
                     deadline,
                     lost: 0,
+                    span: span.clone(),
                     reply: Reply::Caller(reply),
                 },
                 dispatch.priority,

@@ -7,6 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
+use tracing::Span;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -46,6 +47,8 @@ pub(crate) struct Job {
     pub(crate) deadline: Instant,
     /// How often it was given to a process that ended with it.
     pub(crate) lost: u8,
+    /// Of the trace, if there is one.
+    pub(crate) span: Span,
     pub(crate) reply: Reply,
 }
 

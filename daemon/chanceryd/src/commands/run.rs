@@ -9,6 +9,7 @@ use chancery_token::Backlog;
 use super::{EX_CONFIG, fail, with_causes};
 use crate::config::Config;
 use crate::listen::Activated;
+use crate::traces::Exporter;
 use crate::{app, hardening, logging};
 
 /// How long tasks that are still there after the drain may take to notice that they are cancelled.
@@ -21,18 +22,6 @@ pub fn run(file: &Path) -> ExitCode {
         Ok(config) => config,
         Err(error) => return fail(EX_CONFIG, error),
     };
-    let level = match logging::start(config.log) {
-        Ok(level) => level,
-        Err(error) => {
-            return fail(
-                1,
-                format_args!("the journal cannot be reached: {error}; set log.format = \"text\""),
-            );
-        }
-    };
-    if let Err(error) = hardening::apply() {
-        return fail(1, format_args!("core dumps cannot be switched off: {error}"));
-    }
     let activated = Activated::from_environment();
     let backlog = Backlog::default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -47,7 +36,28 @@ pub fn run(file: &Path) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, format_args!("the runtime cannot be started: {error}")),
     };
+    let within = runtime.enter();
+    let exporter = match config.traces.as_ref().map(Exporter::new).transpose() {
+        Ok(exporter) => exporter,
+        Err(error) => return fail(EX_CONFIG, error),
+    };
+    let level = match logging::start(config.log, exporter.as_ref()) {
+        Ok(level) => level,
+        Err(error) => {
+            return fail(
+                1,
+                format_args!("the journal cannot be reached: {error}; set log.format = \"text\""),
+            );
+        }
+    };
+    if let Err(error) = hardening::apply() {
+        return fail(1, format_args!("core dumps cannot be switched off: {error}"));
+    }
     let served = runtime.block_on(app::serve(config, file, level, activated, backlog));
+    if let Some(exporter) = exporter {
+        exporter.finish();
+    }
+    drop(within);
     // Drops what the drain's deadline left; each such request still records in the audit trail that it was abandoned.
     runtime.shutdown_timeout(LAST_WORDS);
     match served {

@@ -3,6 +3,7 @@
 
 mod metrics;
 mod tokens;
+mod traces;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ pub(super) fn check(raw: Raw) -> Result<Config, Vec<Unplaced>> {
         log: found.log(&raw.log),
         limits: found.limits(&raw.limits),
         metrics: found.metrics(raw.metrics),
+        traces: found.traces(raw.traces),
         mail: found.mail(raw.mail),
         certificates: raw
             .certificates

@@ -16,6 +16,7 @@ pub(super) struct Raw {
     pub(super) limits: RawLimits,
     pub(super) mail: RawMail,
     pub(super) metrics: RawMetrics,
+    pub(super) traces: RawTraces,
     pub(super) certificates: RawCertificates,
     pub(super) module: Vec<RawModule>,
     pub(super) token: Vec<RawToken>,
@@ -105,6 +106,13 @@ pub(super) struct RawMetrics {
     pub(super) listen: Option<String>,
     pub(super) unix_mode: Option<String>,
     pub(super) unix_group: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "a table", deny_unknown_fields, default)]
+pub(super) struct RawTraces {
+    pub(super) endpoint: Option<String>,
+    pub(super) sample_ratio: Option<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

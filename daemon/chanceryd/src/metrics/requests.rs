@@ -1,5 +1,5 @@
-//! Every RPC, counted: how it ended, how long it took, how many run. A request ends with the last byte of its answer, so a call
-//! that streams lasts as long as its stream.
+//! Every RPC, counted and traced: how it ended, how long it took, how many run. A request ends with the last byte of its
+//! answer, so a call that streams lasts as long as its stream.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -16,6 +16,9 @@ use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tonic::Code;
 use tower::{Layer, Service};
+use tracing::Span;
+
+use crate::traces;
 
 /// The codes of gRPC, by their numbers.
 const CODES: [&str; 17] = [
@@ -90,10 +93,17 @@ impl Requests {
         self.known.values().chain([&self.unknown]).map(Arc::as_ref)
     }
 
-    fn begin(&self, path: &str) -> Running {
-        let rpc = Arc::clone(self.known.get(path).unwrap_or(&self.unknown));
+    fn begin<B>(&self, request: &Request<B>) -> Running {
+        let rpc = Arc::clone(self.known.get(request.uri().path()).unwrap_or(&self.unknown));
         rpc.begun.fetch_add(1, Ordering::Relaxed);
+        // How long a decryption took is told to nobody exactly.
+        let traced = !rpc.is_decryption();
         Running {
+            span: if traced {
+                traces::request(&rpc.name, request.headers())
+            } else {
+                Span::none()
+            },
             rpc: Some(rpc),
             begun: Instant::now(),
         }
@@ -139,6 +149,7 @@ impl Rpc {
 /// A request that runs. Dropped without an end, its caller has gone.
 #[derive(Debug)]
 struct Running {
+    span: Span,
     rpc: Option<Arc<Rpc>>,
     begun: Instant,
 }
@@ -164,6 +175,7 @@ impl Running {
             Code::InvalidArgument if rpc.is_decryption() => Code::Ok,
             code => code,
         };
+        traces::ended(&self.span, code);
         if let Some(count) = rpc.codes.get(code as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }
@@ -213,7 +225,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let running = self.requests.begin(request.uri().path());
+        let running = self.requests.begin(&request);
         Counting {
             answer: self.inner.call(request),
             running: Some(running),
@@ -235,7 +247,9 @@ where
     type Output = Result<Response<Counted<R>>, E>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let response = ready!(Pin::new(&mut self.answer).poll(context))?;
+        let span = self.running.as_ref().map(|running| running.span.clone());
+        let answer = Pin::new(&mut self.answer);
+        let response = ready!(span.unwrap_or_else(Span::none).in_scope(|| answer.poll(context)))?;
         let mut running = self.running.take();
         if let Some(running) = &mut running {
             // An error without content says so at once.
@@ -260,7 +274,9 @@ impl<R: Body + Unpin> Body for Counted<R> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let span = self.running.as_ref().map(|running| running.span.clone());
+        let body = Pin::new(&mut self.body);
+        let frame = ready!(span.unwrap_or_else(Span::none).in_scope(|| body.poll_frame(context)));
         let trailers = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.trailers_ref());
         if let (Some(running), Some(trailers)) = (&mut self.running, trailers) {
             running.end_by(trailers);

@@ -16,6 +16,7 @@ use rustix::{
     io::Errno,
     net::{RecvFlags, SendFlags, Shutdown, shutdown},
 };
+use tracing::Span;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{
@@ -79,6 +80,7 @@ impl JobSocket {
             queued: now,
             deadline: now + frame.time_left,
             lost: 0,
+            span: Span::none(),
             reply: Reply::Socket(Arc::clone(self), frame.id),
         })
     }

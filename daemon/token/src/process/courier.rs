@@ -21,6 +21,7 @@ use crate::{
     packet::send_packet,
     protocol::{self, AnswerBody, AnswerFrame, JobFrame, MAX_PACKET},
     queue::Queue,
+    trace,
 };
 
 /// So much work lies ready in the socket, so that workers need not wait for this side. What lies there can no longer be
@@ -129,7 +130,9 @@ impl Courier {
                     if state.flying.is_empty() {
                         state.progress = Some(now);
                     }
-                    self.board.tally.here.waited(now.saturating_duration_since(job.queued));
+                    let waited = now.saturating_duration_since(job.queued);
+                    self.board.tally.here.waited(waited);
+                    trace::taken(&job.span, waited);
                     state.flying.insert(
                         state.next,
                         Flight {
