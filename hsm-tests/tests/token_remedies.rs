@@ -128,10 +128,8 @@ fn every_value_has_its_remedy_when_it_comes_once() {
                     faults.put(function, Fault::answer(ckr).once())?;
                     let answer = sign(&token).await;
                     match (remedy, &answer) {
-                        (Remedy::LookUp | Remedy::NewSession | Remedy::LogIn, Ok(_)) => {}
-                        (Remedy::LookUp | Remedy::NewSession | Remedy::LogIn, Err(error)) => {
-                            panic!("{}: the caller noticed: {error}", at())
-                        }
+                        (_, Ok(_)) if remedy.tries_again() => {}
+                        (_, Err(error)) if remedy.tries_again() => panic!("{}: the caller noticed: {error}", at()),
                         (_, Err(error)) => assert!(is_told(error, ckr, name, remedy), "{}: {error:?}", at()),
                         (_, Ok(_)) => panic!("{}: the caller has a signature", at()),
                     }
@@ -141,7 +139,7 @@ fn every_value_has_its_remedy_when_it_comes_once() {
                     let tries = if answer.is_ok() { 2 } else { 1 };
                     assert_eq!(now.calls - before.calls, tries + 1, "{}: tries", at());
                     assert_eq!(now.logins, before.logins, "{}: logins", at());
-                    let replaced = matches!(remedy, Remedy::NewSession | Remedy::Examine | Remedy::Absent);
+                    let replaced = !matches!(remedy, Remedy::LookUp | Remedy::LogIn | Remedy::Caller);
                     assert!(
                         now.sessions > before.sessions || !replaced,
                         "{}: it kept its session",
@@ -181,8 +179,7 @@ fn a_value_that_keeps_coming_is_an_error_after_three_tries_at_most() {
             let error = sign(&token).await.unwrap_err();
             assert!(is_told(&error, ckr, name, remedy), "{}: {error:?}", at());
             let tries = faults.of("C_SignInit")? - calls;
-            let retried = matches!(remedy, Remedy::LookUp | Remedy::NewSession | Remedy::LogIn);
-            assert_eq!(tries, if retried { 3 } else { 1 }, "{}", at());
+            assert_eq!(tries, if remedy.tries_again() { 3 } else { 1 }, "{}", at());
             faults.take_back("C_SignInit")?;
             serves_again(&token).await.with_context(at)?;
         }

@@ -290,9 +290,9 @@ fn name(function: u8) -> &'static str {
 /// session's, the login's or the machine's, even where an operation, which knows more, finds that it was not the padding.
 fn may_be_the_padding(rv: CK_RV) -> bool {
     match Ckr(rv).remedy() {
-        Remedy::LookUp | Remedy::NewSession | Remedy::LogIn | Remedy::Absent => false,
+        Remedy::LookUp | Remedy::NewSession | Remedy::CloseSession | Remedy::LogIn | Remedy::Absent => false,
         Remedy::Caller => true,
-        Remedy::Examine => !matches!(
+        Remedy::Examine | Remedy::Refused => !matches!(
             rv,
             CKR_HOST_MEMORY | CKR_DEVICE_MEMORY | CKR_FUNCTION_CANCELED | CKR_CRYPTOKI_NOT_INITIALIZED
         ),

@@ -1,9 +1,9 @@
 //! What a PKCS#11 return value leads to: the one table.
 //!
 //! Workers ask it after a call on the way of an operation has failed, and the anchor after one of its own has. How a remedy
-//! is carried out is theirs. Remedies are rungs of one ladder: what a new session does not cure is looked at by the anchor,
-//! which attaches to the token anew, and finalises and initialises a library that has lost its tokens; what that does not
-//! cure, a new process does. Four things are decided before the table is asked:
+//! is carried out is theirs. If one and the same token goes on failing, with nothing that works in between, the anchor climbs
+//! a ladder: sessions and login anew, then C_Finalize and C_Initialize, then a new process (`anchor/ladder.rs`, ADR 13). A
+//! value counts towards that unless its remedy says otherwise. Four things are decided before the table is asked:
 //!
 //! - what C_Login says about a PIN ([the PIN guard](crate) counts those),
 //! - what C_Decrypt says about a ciphertext, which must not be told apart,
@@ -18,16 +18,39 @@ use cryptoki_sys::*;
 pub enum Remedy {
     /// The object handle is of another time: the anchor looks the keys up again, and the job is tried once more.
     LookUp,
-    /// The session is dead or of no use: the job is tried once more on another.
+    /// The session is dead: it is forgotten, since its number may be another's by now, and the job is tried once more on
+    /// another.
     NewSession,
+    /// The session is in the middle of something: it is closed, and the job is tried once more on another. The anchor is not
+    /// asked.
+    CloseSession,
     /// The token forgot the login: the anchor logs in again, and the job is tried once more.
     LogIn,
     /// The token is gone: the caller is told, and the token is looked for until it is back.
     Absent,
     /// The module or the token is in trouble: the session is closed, the caller gets the error, the anchor looks at the token.
     Examine,
-    /// The request was wrong, and the token is well: the caller gets the error.
+    /// Somebody at the token said no: as [`Examine`](Self::Examine), and no rung of the ladder would help.
+    Refused,
+    /// The request was wrong, and the token is well: the caller gets the error. It says nothing about the token.
     Caller,
+}
+
+impl Remedy {
+    /// Whether the job is tried once more, so that the caller does not notice if it helps.
+    #[must_use]
+    pub const fn tries_again(self) -> bool {
+        matches!(
+            self,
+            Self::LookUp | Self::NewSession | Self::CloseSession | Self::LogIn
+        )
+    }
+
+    /// Whether the ladder is climbed when the token goes on like that.
+    #[must_use]
+    pub const fn climbs(self) -> bool {
+        !matches!(self, Self::Refused | Self::Caller)
+    }
 }
 
 /// Return values that have the same meaning here.
@@ -54,12 +77,12 @@ pub const RULES: &[Rule] = &[
     },
     Rule {
         remedy: Remedy::NewSession,
-        why: "The token, a firewall or a restarted HSM ended the session. Its number may be another's by now: it is not closed.",
+        why: "The token, a firewall or a restarted HSM ended the session.",
         ckrs: ckrs![CKR_SESSION_HANDLE_INVALID CKR_SESSION_CLOSED],
     },
     Rule {
-        remedy: Remedy::NewSession,
-        why: "The session is in the middle of something, or not where it should be. It is closed, the token is well.",
+        remedy: Remedy::CloseSession,
+        why: "The session is in the middle of something, or not where it should be. The token is well.",
         ckrs: ckrs![CKR_OPERATION_ACTIVE CKR_OPERATION_NOT_INITIALIZED],
     },
     Rule {
@@ -114,13 +137,14 @@ pub const RULES: &[Rule] = &[
         ckrs: ckrs![CKR_HOST_MEMORY CKR_DEVICE_MEMORY CKR_TOKEN_RESOURCE_EXCEEDED CKR_SESSION_COUNT],
     },
     Rule {
-        remedy: Remedy::Examine,
+        remedy: Remedy::Refused,
         why: "Somebody broke it off, at the PIN pad for instance. Trying again by itself would be a nuisance.",
         ckrs: ckrs![CKR_CANCEL CKR_FUNCTION_CANCELED CKR_FUNCTION_REJECTED],
     },
     Rule {
-        remedy: Remedy::Examine,
-        why: "From C_Login it is about the PIN and decided by the guard. From anything else it says that the login is in doubt.",
+        remedy: Remedy::Refused,
+        why: "From C_Login it is about the PIN and decided by the guard. From anything else it says that the login is in doubt, \
+              and a login more might cost a try.",
         ckrs: ckrs![
             CKR_PIN_INCORRECT CKR_PIN_INVALID CKR_PIN_LEN_RANGE CKR_PIN_EXPIRED CKR_PIN_LOCKED CKR_PIN_TOO_WEAK
             CKR_USER_PIN_NOT_INITIALIZED CKR_USER_ALREADY_LOGGED_IN CKR_USER_TYPE_INVALID
@@ -176,5 +200,15 @@ mod tests {
     fn a_value_that_is_not_in_the_table_is_examined() {
         assert_eq!(of(0x0fff_0000), Remedy::Examine);
         assert_eq!(of(CKR_VENDOR_DEFINED | 1), Remedy::Examine);
+    }
+
+    #[test]
+    fn the_ladder_is_not_climbed_for_what_a_caller_or_a_pin_did() {
+        for ckr in [CKR_DATA_LEN_RANGE, CKR_PIN_INCORRECT, CKR_PIN_LOCKED, CKR_FUNCTION_CANCELED] {
+            assert!(!of(ckr).climbs(), "{ckr:#x}");
+        }
+        for ckr in [CKR_DEVICE_ERROR, CKR_SESSION_CLOSED, CKR_KEY_HANDLE_INVALID, CKR_DEVICE_REMOVED] {
+            assert!(of(ckr).climbs(), "{ckr:#x}");
+        }
     }
 }

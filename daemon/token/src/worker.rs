@@ -9,7 +9,7 @@ use std::{
 };
 
 use cryptoki::session::Session;
-use cryptoki_sys::{CKR_OPERATION_ACTIVE, CKR_OPERATION_NOT_INITIALIZED, CKR_SESSION_COUNT};
+use cryptoki_sys::CKR_SESSION_COUNT;
 
 use crate::{
     anchor::{Command, Repair},
@@ -160,34 +160,27 @@ impl Worker {
                 }
             };
             let remedy = failure.ckr.remedy();
-            let stale_operation = matches!(failure.ckr.0, CKR_OPERATION_ACTIVE | CKR_OPERATION_NOT_INITIALIZED);
-            if stale_operation {
-                self.close_session();
-            } else if remedy != Remedy::Examine {
+            if !matches!(remedy, Remedy::Examine | Remedy::Refused) {
                 self.abandon_or_close(remedy);
             }
-            match remedy {
-                Remedy::LookUp | Remedy::NewSession | Remedy::LogIn if repairs < MAX_REPAIRS => {
-                    repairs += 1;
-                    if !stale_operation {
-                        self.repair(live.generation, remedy);
-                    }
-                }
-                Remedy::Absent => {
+            if remedy.tries_again() && repairs < MAX_REPAIRS {
+                repairs += 1;
+                if remedy != Remedy::CloseSession {
                     self.repair(live.generation, remedy);
-                    return Outcome::Answered(Err(TokenError::Absent {
-                        token: self.shared.name.clone(),
-                    }));
                 }
-                _ => {
-                    aftermath.close_session = true;
-                    aftermath.examine = Some(live.generation);
-                    return Outcome::Answered(Err(TokenError::Ckr {
-                        token: self.shared.name.clone(),
-                        function: failure.function.into(),
-                        ckr: failure.ckr.name().into(),
-                    }));
-                }
+            } else if remedy == Remedy::Absent {
+                self.repair(live.generation, remedy);
+                return Outcome::Answered(Err(TokenError::Absent {
+                    token: self.shared.name.clone(),
+                }));
+            } else {
+                aftermath.close_session = true;
+                aftermath.examine = Some(live.generation);
+                return Outcome::Answered(Err(TokenError::Ckr {
+                    token: self.shared.name.clone(),
+                    function: failure.function.into(),
+                    ckr: failure.ckr.name().into(),
+                }));
             }
         }
     }

@@ -305,13 +305,13 @@ impl Operation<'_> {
 fn may_be_the_padding(failure: Failure, session_is_alive: bool) -> bool {
     match failure.ckr.remedy() {
         Remedy::Caller => true,
-        Remedy::Examine => {
+        Remedy::Examine | Remedy::Refused => {
             !matches!(
                 failure.ckr.0,
                 CKR_HOST_MEMORY | CKR_DEVICE_MEMORY | CKR_FUNCTION_CANCELED | CKR_CRYPTOKI_NOT_INITIALIZED
             ) && session_is_alive
         }
-        Remedy::LookUp | Remedy::NewSession | Remedy::LogIn | Remedy::Absent => false,
+        Remedy::LookUp | Remedy::NewSession | Remedy::CloseSession | Remedy::LogIn | Remedy::Absent => false,
     }
 }
 
