@@ -19,6 +19,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use cryptoki_sys::CK_RV;
+pub use fault_module::layout::Cure;
 use fault_module::{
     FILE_VARIABLE, FUNCTIONS,
     layout::{self, Kind, Plan, WORD_LEN},
@@ -89,12 +90,19 @@ impl Fault {
         self
     }
 
+    /// Happens until this cures it.
+    pub fn until(mut self, cure: Cure) -> Self {
+        self.plan.until = Some(cure);
+        self
+    }
+
     fn new(kind: Kind, argument: u64) -> Self {
         let plan = Plan {
             kind,
             after: false,
             skip: 0,
             times: None,
+            until: None,
         };
         Self { plan, argument }
     }

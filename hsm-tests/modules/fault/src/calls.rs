@@ -5,6 +5,7 @@ use std::os::raw::c_void;
 use cryptoki_sys::*;
 
 use crate::{
+    layout::Cure,
     module::{Module, Subject},
     tokens,
 };
@@ -43,13 +44,22 @@ macro_rules! watched {
     (@pass $module:ident $real:ident [$($argument:ident),*] $own:path) => { unsafe { $own($module, $real, $($argument),*) } };
 }
 
+/// What a call that succeeded is the end of.
+pub(crate) fn cure(function: usize) -> Option<Cure> {
+    match function {
+        _ if function == Index::C_Login as usize => Some(Cure::Login),
+        _ if function == Index::C_Finalize as usize => Some(Cure::Finalize),
+        _ => None,
+    }
+}
+
 watched! {
     module C_Initialize(arguments: *mut c_void);
     module C_Finalize(reserved: *mut c_void) => tokens::finalize;
     module C_GetInfo(info: *mut CK_INFO);
     module C_GetSlotList(present: CK_BBOOL, list: *mut CK_SLOT_ID, count: *mut CK_ULONG) => tokens::slot_list;
     module C_GetSlotInfo(slot: CK_SLOT_ID, info: *mut CK_SLOT_INFO) => tokens::slot_info;
-    module C_WaitForSlotEvent(flags: CK_FLAGS, slot: *mut CK_SLOT_ID, reserved: *mut c_void);
+    module C_WaitForSlotEvent(flags: CK_FLAGS, slot: *mut CK_SLOT_ID, reserved: *mut c_void) => tokens::slot_event;
     slot C_GetTokenInfo(slot: CK_SLOT_ID, info: *mut CK_TOKEN_INFO) => tokens::token_info;
     slot C_GetMechanismList(slot: CK_SLOT_ID, list: *mut CK_MECHANISM_TYPE, count: *mut CK_ULONG);
     slot C_GetMechanismInfo(slot: CK_SLOT_ID, kind: CK_MECHANISM_TYPE, info: *mut CK_MECHANISM_INFO);

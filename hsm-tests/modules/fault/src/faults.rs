@@ -9,8 +9,9 @@ use cryptoki_sys::CK_RV;
 use rustix::thread::{NanosleepRelativeResult, Timespec, nanosleep};
 
 use crate::{
+    calls::NAMES,
     control::Control,
-    layout::{self, ARGUMENT, CALLS, HITS, Kind, PLAN, Plan, RELEASES},
+    layout::{self, ARGUMENT, CALLS, Cure, HITS, Kind, PLAN, Plan, RELEASES},
 };
 
 /// How often a call that hangs looks whether it may go on.
@@ -49,6 +50,19 @@ pub(crate) fn count(control: &Control, function: usize) -> Option<Due> {
                 after: plan.after,
                 first,
             });
+        }
+    }
+}
+
+/// Ends every plan that this ends.
+pub(crate) fn end(control: &Control, cure: Cure) {
+    for cell in (0..NAMES.len()).map(|function| control.word(layout::function(function) + PLAN)) {
+        let mut word = cell.load(Ordering::Acquire);
+        while Plan::from_word(word).is_some_and(|plan| plan.until.is_some_and(|until| until <= cure)) {
+            if replace(cell, word, 0) {
+                break;
+            }
+            word = cell.load(Ordering::Acquire);
         }
     }
 }

@@ -107,6 +107,19 @@ const KINDS: [Kind; 6] = [
     Kind::Exit,
 ];
 
+/// What ends a plan before its calls are over: what a module in trouble is cured by. Each cures what those before it cure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cure {
+    /// The next login.
+    Login,
+    /// The next C_Finalize.
+    Finalize,
+    /// The next process.
+    Process,
+}
+
+const CURES: [Cure; 3] = [Cure::Login, Cure::Finalize, Cure::Process];
+
 /// What is to happen to which of the coming calls of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
@@ -118,6 +131,8 @@ pub struct Plan {
     pub skip: u32,
     /// Calls that it then happens to; `None`: all.
     pub times: Option<u32>,
+    /// What ends it.
+    pub until: Option<Cure>,
 }
 
 impl Plan {
@@ -136,7 +151,11 @@ impl Plan {
             .times
             .map_or(Self::ALL, |times| u64::from(times.min(Self::MAX_CALLS)));
         let skip = u64::from(self.skip.min(Self::MAX_CALLS));
-        kind.unwrap_or(0) | u64::from(self.after) << 8 | times << 16 | skip << 40
+        let until = CURES
+            .iter()
+            .zip(1..)
+            .find_map(|(cure, code)| (Some(*cure) == self.until).then_some(code));
+        kind.unwrap_or(0) | u64::from(self.after) << 8 | until.unwrap_or(0) << 9 | times << 16 | skip << 40
     }
 
     /// What stands in the file; zero is no plan.
@@ -152,6 +171,10 @@ impl Plan {
             after: word >> 8 & 1 == 1,
             skip: u32::try_from(word >> 40).unwrap_or(0),
             times: (times != Self::ALL).then(|| u32::try_from(times).unwrap_or(0)),
+            until: CURES
+                .iter()
+                .zip(1..)
+                .find_map(|(cure, code)| (word >> 9 & 3 == code).then_some(*cure)),
         })
     }
 
@@ -183,16 +206,18 @@ mod tests {
     #[test]
     fn a_plan_comes_back_from_its_word() {
         for kind in KINDS {
-            for (after, skip, times) in [
-                (false, 0, None),
-                (true, 7, Some(1)),
-                (false, Plan::MAX_CALLS, Some(Plan::MAX_CALLS)),
+            for (after, skip, times, until) in [
+                (false, 0, None, None),
+                (true, 7, Some(1), Some(Cure::Login)),
+                (true, 0, None, Some(Cure::Finalize)),
+                (false, Plan::MAX_CALLS, Some(Plan::MAX_CALLS), Some(Cure::Process)),
             ] {
                 let plan = Plan {
                     kind,
                     after,
                     skip,
                     times,
+                    until,
                 };
                 assert_eq!(Plan::from_word(plan.to_word()), Some(plan));
             }
@@ -207,6 +232,7 @@ mod tests {
             after: false,
             skip: 2,
             times: Some(2),
+            until: None,
         });
         let mut hits = Vec::new();
         while let Some(now) = plan {

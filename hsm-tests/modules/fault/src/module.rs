@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use cryptoki_sys::*;
 
-use crate::{MODULE_VARIABLE, calls, control::Control, faults, tokens::Tokens};
+use crate::{MODULE_VARIABLE, calls, control::Control, faults, layout::Cure, tokens::Tokens};
 
 /// The real module and the control file, for the life of the process.
 pub(crate) struct Module {
@@ -67,6 +67,7 @@ impl Module {
         // SAFETY: after CKR_OK the pointer leads to the module's static list.
         let real = *unsafe { list.as_ref() }?;
         let control = Control::from_environment()?;
+        faults::end(&control, Cure::Process);
         let mut list = real;
         calls::replace(&mut list);
         Some(Self {
@@ -86,6 +87,9 @@ impl Module {
             Some(rv) => rv,
             None => {
                 let rv = self.tokens.unless_gone(self, subject, real);
+                if let Some(cure) = calls::cure(function).filter(|_| rv == CKR_OK) {
+                    faults::end(&self.control, cure);
+                }
                 let Some(instead) = happened(true) else { return rv };
                 instead
             }

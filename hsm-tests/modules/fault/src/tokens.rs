@@ -25,6 +25,8 @@ use crate::{
 pub(crate) struct Tokens {
     /// The epoch of the control file that `presence` is of.
     epoch: AtomicU64,
+    /// The epoch of which C_WaitForSlotEvent has told.
+    told: AtomicU64,
     /// Every call holds it for reading, so that no session is closed under one.
     presence: RwLock<[u64; TOKENS]>,
     sessions: Mutex<HashMap<CK_SESSION_HANDLE, Session>>,
@@ -38,7 +40,10 @@ struct Session {
 impl Tokens {
     pub(crate) fn new(control: &Control) -> Self {
         control.word(SESSIONS).store(0, Ordering::Release);
-        Self::default()
+        Self {
+            told: AtomicU64::new(control.read(EPOCH)),
+            ..Self::default()
+        }
     }
 
     /// Makes a call, unless its token has been pulled.
@@ -224,7 +229,28 @@ pub(crate) unsafe fn slot_list(
     CKR_OK
 }
 
-/// C_GetSlotInfo, which says whether the token is out.
+/// C_WaitForSlotEvent, which tells once, without waiting, that a token was pulled or put in again.
+pub(crate) unsafe fn slot_event(
+    module: &Module,
+    real: unsafe extern "C" fn(CK_FLAGS, *mut CK_SLOT_ID, *mut c_void) -> CK_RV,
+    flags: CK_FLAGS,
+    slot: *mut CK_SLOT_ID,
+    reserved: *mut c_void,
+) -> CK_RV {
+    let epoch = module.control.read(EPOCH);
+    if flags & CKF_DONT_BLOCK == 0 || module.tokens.told.swap(epoch, Ordering::AcqRel) == epoch {
+        // SAFETY: the caller's own arguments.
+        return unsafe { real(flags, slot, reserved) };
+    }
+    // SAFETY: the caller made `slot` a pointer to a number, or null.
+    if let (Some(slot), Some(first)) = (unsafe { slot.as_mut() }, module.slots().first()) {
+        // Nobody says which one it was.
+        *slot = *first;
+    }
+    CKR_OK
+}
+
+/// C_GetSlotInfo, which says whether the token is out, and of one that the test has to do with that it can be taken out.
 pub(crate) unsafe fn slot_info(
     module: &Module,
     real: unsafe extern "C" fn(CK_SLOT_ID, *mut CK_SLOT_INFO) -> CK_RV,
@@ -236,9 +262,12 @@ pub(crate) unsafe fn slot_info(
     // SAFETY: the caller made `info` a pointer to the structure, or null.
     if let Some(info) = unsafe { info.as_mut() }
         && rv == CKR_OK
-        && module.is_out_now(slot)
+        && module.token_in(slot).is_some()
     {
-        info.flags = info.flags & !CKF_TOKEN_PRESENT | CKF_REMOVABLE_DEVICE;
+        info.flags |= CKF_REMOVABLE_DEVICE;
+        if module.is_out_now(slot) {
+            info.flags &= !CKF_TOKEN_PRESENT;
+        }
     }
     rv
 }
