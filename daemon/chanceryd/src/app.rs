@@ -238,6 +238,7 @@ async fn start_tokens(
             network: module.network,
             programs: module.programs,
             hidden: hidden.clone(),
+            load_time: config.limits.module_load,
         })
         .collect::<Vec<_>>();
     // Without a token nothing is remembered.
@@ -261,6 +262,7 @@ async fn start_tokens(
             certificates: certificates.to_vec(),
             call_deadline: config.limits.call_deadline,
             call_grace: config.limits.call_grace,
+            keep_alive: token.keep_alive,
         });
     }
     let launch = Launch::this_program([MODULE_WORKER]);

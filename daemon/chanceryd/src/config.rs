@@ -155,6 +155,8 @@ pub struct Limits {
     pub call_deadline: Duration,
     /// How much longer a module may be silent before its process is ended.
     pub call_grace: Duration,
+    /// How long a module may take to load and initialise before its process is taken to hang.
+    pub module_load: Duration,
     /// How long requests may go on after SIGTERM.
     pub drain: Duration,
     /// What a message may be made of.
@@ -222,6 +224,8 @@ pub struct Token {
     pub sessions: usize,
     /// Jobs that may wait.
     pub queue: usize,
+    /// How long a session may be idle before it is kept alive, if it is.
+    pub keep_alive: Option<Duration>,
     /// Where its PIN comes from; without one it waits for UnlockToken.
     pub pin: Option<PinSource>,
 }

@@ -1,10 +1,11 @@
 //! The anchor: the thread that finds a token, logs in, holds the session that keeps the login, and lists the keys.
 //!
 //! It alone searches, logs in and out, and decides in which state the token is. Workers and handles send it commands; between
-//! them it looks after the token a few times a second: an absent one is looked for, a present one is asked whether it is
-//! still there.
+//! them it looks after the token by itself: an absent one is looked for, a present one is asked whether it is still there.
 
 mod attach;
+mod examine;
+mod ladder;
 
 use std::{
     sync::{
@@ -13,6 +14,8 @@ use std::{
     },
     time::{Duration, Instant},
 };
+
+use cryptoki::slot::Slot;
 
 use crate::{
     ckr::{Failure, Remedy},
@@ -26,15 +29,21 @@ use crate::{
     status::{PinStatus, TokenState},
 };
 use attach::Attached;
+use ladder::Ladder;
 
-/// How often the queue is swept and an absent token looked for.
+/// How often the queue is swept, an absent token looked for, and the module asked for events of its slots.
 const TICK: Duration = Duration::from_millis(500);
 
-/// How often a token that is there is asked whether it still is.
-const PROBE: Duration = Duration::from_secs(2);
+/// How often a token that is there is asked whether it still is. Modules (OpenSC's) look into the reader once a second and not
+/// more often, so a little more than that finds the latest, and a token that went is noticed well within two seconds.
+const PROBE: Duration = Duration::from_millis(1100);
 
 /// The longest pause between attempts to use a token that is there but fails.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
+
+/// The pause after a login that failed and said nothing of the PIN. The guard allows one more by itself, which is better not
+/// spent while an HSM starts again.
+const LOGIN_PAUSE: Duration = Duration::from_secs(5);
 
 /// A library that shows no token is not started anew more often than this.
 const RESTART_PAUSE: Duration = Duration::from_secs(2);
@@ -62,6 +71,10 @@ pub(crate) struct Repair {
     pub(crate) generation: u64,
     /// An object handle was stale.
     pub(crate) look_up: bool,
+    /// What the job came to, if nothing more is tried for it.
+    pub(crate) failure: Option<Failure>,
+    /// Something has worked since the failure before.
+    pub(crate) worked_before: bool,
     /// Dropped or told when done.
     pub(crate) done: Option<SyncSender<()>>,
 }
@@ -75,6 +88,11 @@ pub(crate) struct Anchor {
     certificates: Vec<Vec<u8>>,
     module: Option<Arc<Module>>,
     attached: Option<Attached>,
+    /// The slot of the token, where it was seen last.
+    last_slot: Option<Slot>,
+    ladder: Ladder,
+    /// How the last login failed, if that said nothing of the PIN.
+    unclear_login: Option<Failure>,
     /// What was last read from the token, for new certificates.
     objects: Option<crate::catalogue::assemble::Objects>,
     attachments: u64,
@@ -82,7 +100,10 @@ pub(crate) struct Anchor {
     next_attempt: Instant,
     next_probe: Instant,
     next_restart: Instant,
+    next_events: Instant,
     last_look_up: Option<Instant>,
+    /// Events of the module's slots that have been looked into.
+    events: u64,
 }
 
 impl Anchor {
@@ -102,13 +123,18 @@ impl Anchor {
             certificates,
             module: None,
             attached: None,
+            last_slot: None,
+            ladder: Ladder::default(),
+            unclear_login: None,
             objects: None,
             attachments: 0,
             pause: TICK,
             next_attempt: now,
             next_probe: now,
             next_restart: now + RESTART_PAUSE,
+            next_events: now,
             last_look_up: None,
+            events: 0,
         }
     }
 
@@ -116,15 +142,27 @@ impl Anchor {
     pub(crate) fn run(mut self) {
         count_on_this_thread(Arc::clone(&self.shared.board.tally.here));
         while !self.shared.jobs.are_over() {
-            let patience = if self.module.is_none() { Duration::ZERO } else { TICK };
             self.tend();
-            match self.commands.recv_timeout(patience) {
+            match self.commands.recv_timeout(self.patience()) {
                 Err(RecvTimeoutError::Disconnected) => break,
                 Ok(command) => self.obey(command),
+                // Whatever failed before that has been heard of.
+                Err(RecvTimeoutError::Timeout) if self.shared.take_success() => self.note_success(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
         self.leave();
+    }
+
+    /// How long nothing has to be done unless it is asked for.
+    fn patience(&self) -> Duration {
+        if self.module.is_none() {
+            // It is waited for in `tend`, unless it is known that it does not come.
+            let failed = self.loading.wait(Duration::ZERO).is_some();
+            return if failed { TICK } else { Duration::ZERO };
+        }
+        let next = self.attached.as_ref().map_or(self.next_attempt, |_| self.next_probe);
+        next.saturating_duration_since(Instant::now()).min(TICK)
     }
 
     fn obey(&mut self, command: Command) {
@@ -138,6 +176,13 @@ impl Anchor {
             Command::Repair(repair) => {
                 if repair.generation == self.shared.generation() {
                     self.examine(repair.look_up);
+                }
+                if repair.worked_before {
+                    self.note_success();
+                }
+                // Handles that are no longer good say nothing of those that are.
+                if let Some(failure) = repair.failure.filter(|_| repair.generation == self.shared.generation()) {
+                    self.note_failure(failure);
                 }
                 if let Some(done) = repair.done {
                     let _ = done.try_send(());
@@ -177,11 +222,12 @@ impl Anchor {
                 None => return,
             }
         }
+        let moved = self.has_moved(now);
         if self.attached.is_none() {
-            if now >= self.next_attempt {
+            if moved || now >= self.next_attempt {
                 self.attach();
             }
-        } else if now >= self.next_probe {
+        } else if moved || now >= self.next_probe {
             self.examine(false);
         }
     }
@@ -207,7 +253,12 @@ impl Anchor {
         if let Err(detail) = self.shared.pins.begin(&pin) {
             return Err(TokenError::PinMemory { token, detail });
         }
-        self.log_in(pin)
+        let result = self.log_in(pin);
+        if let Some(failure) = self.unclear_login.take() {
+            // Whoever gave the PIN is told, and decides.
+            self.set_state(TokenState::Locked, format!("C_Login answered {}", failure.ckr.name()));
+        }
+        result
     }
 
     fn lock(&mut self) -> Result<(), TokenError> {
@@ -236,64 +287,6 @@ impl Anchor {
                 Err(error)
             }
         }
-    }
-
-    /// Looks at the token after an error or because it is time, and puts right what can be put right.
-    fn examine(&mut self, look_up: bool) {
-        self.next_probe = Instant::now() + PROBE;
-        let Some(attached) = &self.attached else {
-            self.attach();
-            return;
-        };
-        let login_required = attached.login_required;
-        let (info, session) = {
-            let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
-            (
-                attached.token_info(),
-                attached.session.get_session_info().map_err(Failure::from),
-            )
-        };
-        match info {
-            Ok(Some(info)) => self.note_token_info(&info),
-            Ok(None) => return self.lose("another token is in its slot", None),
-            Err(failure) => return self.lose("the token does not answer", Some(failure)),
-        }
-        match session {
-            Ok(info)
-                if login_required && !attach::is_logged_in(info.session_state()) && self.shared.live().is_some() =>
-            {
-                self.shared.clear_live();
-                self.log_in_automatically();
-            }
-            Ok(_) if look_up => {
-                let recently = self.last_look_up.is_some_and(|last| last.elapsed() < LOOK_UP_PAUSE);
-                if !recently {
-                    self.last_look_up = Some(Instant::now());
-                    self.list_keys();
-                }
-            }
-            Ok(_) => {}
-            Err(failure) => self.lose("its sessions are gone", Some(failure)),
-        }
-    }
-
-    /// The attachment is of no use any more: the token is absent until it is found again, which may be now.
-    fn lose(&mut self, why: &str, failure: Option<Failure>) {
-        tracing::warn!(
-            token = self.shared.name,
-            why,
-            ckr = failure.map(|failure| failure.ckr.name()),
-            "token lost"
-        );
-        self.detach();
-        self.shared.board.update(|status| {
-            status.state = TokenState::Absent;
-            why.clone_into(&mut status.detail);
-        });
-        if let Some(failure) = failure {
-            self.shared.board.note_error(failure.ckr.name());
-        }
-        self.attach();
     }
 
     /// Logs out, wipes the PIN, and lets the token go.

@@ -25,6 +25,8 @@ pub(crate) trait Audience: Send + Sync {
     fn status(&self, status: &TokenStatus);
     fn catalogue(&self, catalogue: &Catalogue);
     fn metrics(&self, metrics: MetricsSnapshot);
+    /// This process has done what it can for the token.
+    fn ask_for_another_process(&self, why: &str);
     /// Whoever looks after the token is doing so, and workers have so many sessions open.
     fn alive(&self, sessions: usize);
 }
@@ -181,6 +183,13 @@ impl Board {
             (TokenState::Locked, PinStatus::FinalTry) => TokenError::PinFinalTry { token },
             (TokenState::Locked, _) => TokenError::Locked { token },
             _ => TokenError::Absent { token },
+        }
+    }
+
+    /// Asks whoever started this process for another, if there is anybody.
+    pub(crate) fn ask_for_another_process(&self, why: &str) {
+        if let Some(audience) = &self.audience {
+            audience.ask_for_another_process(why);
         }
     }
 

@@ -139,9 +139,14 @@ struct Worker {
 impl Worker {
     fn start(start: Start, sockets: Vec<Arc<JobSocket>>, control: Arc<Control>) -> Result<Self, WorkerError> {
         let mut engine = Engine::default();
-        let loading = engine.load("module", start.module).map_err(WorkerError::Thread)?;
+        let loading = engine
+            .load("module", start.module, start.is_frail)
+            .map_err(WorkerError::Thread)?;
         let mut pins = HashMap::new();
         for (index, (token, socket)) in start.tokens.into_iter().zip(&sockets).enumerate() {
+            socket
+                .be_patient(token.keep_alive)
+                .map_err(|errno| WorkerError::Control(errno.into()))?;
             let number = u16::try_from(index).map_err(|_| WorkerError::Control(ErrorKind::InvalidData.into()))?;
             let teller = Teller::new(Arc::clone(&control), number);
             let asked = Arc::new(AskedPins::new(Arc::clone(&control), number));
@@ -153,6 +158,7 @@ impl Worker {
                 selector: token.selector,
                 certificates: token.certificates,
                 sessions: usize::try_from(token.sessions).unwrap_or(1),
+                keep_alive: token.keep_alive,
             };
             engine
                 .start_token(token, Arc::clone(&loading))

@@ -71,6 +71,11 @@ impl Failure {
     pub(crate) const fn new(function: &'static str, rv: CK_RV) -> Self {
         Self { function, ckr: Ckr(rv) }
     }
+
+    /// Whether the token is in trouble if it goes on like that. What C_Login says is the PIN guard's business.
+    pub(crate) fn climbs(self) -> bool {
+        self.function != "C_Login" && self.ckr.remedy().climbs()
+    }
 }
 
 impl From<Error> for Failure {

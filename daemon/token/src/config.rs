@@ -21,6 +21,8 @@ pub struct ModuleConfig {
     pub programs: bool,
     /// Absolute paths of files and directories that it cannot open.
     pub hidden: Vec<PathBuf>,
+    /// How long it may take to load and initialise before its process is ended and another one started.
+    pub load_time: Duration,
 }
 
 /// How a token is found among those that its module shows. Slot numbers play no part.
@@ -60,6 +62,10 @@ pub struct TokenConfig {
     pub certificates: Vec<Vec<u8>>,
     /// How long a job may wait before it is started. The caller's deadline may be nearer, never farther.
     pub call_deadline: Duration,
-    /// How much longer than that a call may go without an answer before the module's process is ended.
+    /// How much longer than that a call may go without an answer before the module's process is ended. The two together are what
+    /// a call may take by which the token is looked after, too.
     pub call_grace: Duration,
+    /// After so long without a job, a worker sees to it that its session lives: by a call that does nothing, which keeps a
+    /// firewall from dropping the connection. `None`: never.
+    pub keep_alive: Option<Duration>,
 }

@@ -31,6 +31,8 @@ pub(crate) struct EngineToken {
     pub(crate) certificates: Vec<Vec<u8>>,
     /// Workers, each with a session of its own.
     pub(crate) sessions: usize,
+    /// How long a session may be idle before it is kept alive.
+    pub(crate) keep_alive: Option<Duration>,
 }
 
 #[derive(Default)]
@@ -41,12 +43,13 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Loads a module on a thread of its own, which ends when C_Initialize does.
-    pub(crate) fn load(&mut self, name: &str, path: PathBuf) -> io::Result<Arc<Loading>> {
+    /// Loads a module on a thread of its own, which ends when C_Initialize does. Of a frail one nothing is wanted that can be
+    /// done without.
+    pub(crate) fn load(&mut self, name: &str, path: PathBuf, is_frail: bool) -> io::Result<Arc<Loading>> {
         let loading = Arc::new(Loading::default());
         let finished = Arc::clone(&loading);
         drop(spawn(name, "load", move || {
-            finished.finish(Module::load(&path).map(Arc::new))
+            finished.finish(Module::load(&path, is_frail).map(Arc::new))
         })?);
         self.modules.push(Arc::clone(&loading));
         Ok(loading)
@@ -66,7 +69,7 @@ impl Engine {
         );
         self.threads.push(spawn(&name, "anchor", move || anchor.run())?);
         for _ in 0..token.sessions {
-            let worker = Worker::new(Arc::clone(&shared));
+            let worker = Worker::new(Arc::clone(&shared), token.keep_alive);
             self.threads.push(spawn(&name, "worker", move || worker.run())?);
         }
         Ok(shared.anchor.clone())

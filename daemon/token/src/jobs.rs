@@ -1,8 +1,12 @@
 //! Where workers get their jobs from: the queue in their own process, or the socket to another.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use crate::{child::JobSocket, job::Job, queue::Queue};
+use crate::{
+    child::JobSocket,
+    job::Job,
+    queue::{Next, Queue},
+};
 
 pub(crate) enum Jobs {
     Queue(Arc<Queue<Job>>),
@@ -10,11 +14,11 @@ pub(crate) enum Jobs {
 }
 
 impl Jobs {
-    /// Waits for the next job; `None` once there will be no more.
-    pub(crate) fn take(&self) -> Option<Job> {
+    /// Waits for the next job, and no longer than `patience`, if there is one; behind a socket, no longer than that was told.
+    pub(crate) fn next(&self, patience: Option<Duration>) -> Next<Job> {
         match self {
-            Self::Queue(queue) => queue.take(),
-            Self::Socket(socket) => socket.take(),
+            Self::Queue(queue) => queue.next(patience),
+            Self::Socket(socket) => socket.next(),
         }
     }
 

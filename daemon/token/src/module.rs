@@ -1,9 +1,12 @@
 //! A loaded PKCS#11 module, and the search for a token among its slots.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::Path,
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -14,11 +17,15 @@ use cryptoki::{
 };
 
 use crate::{
+    board::lock,
     ckr::Failure,
     config::TokenSelector,
     error::ModuleError,
     raw::{LoadFailure, RawModule},
 };
+
+/// Events of slots that are fetched at once: a module that always has one more is not listened to for ever.
+const MAX_EVENTS: u64 = 8;
 
 /// A module that has been initialised.
 pub(crate) struct Module {
@@ -26,6 +33,13 @@ pub(crate) struct Module {
     pub(crate) raw: RawModule,
     /// Which configured token has which slot: two of them must not share one login.
     claims: Mutex<HashMap<u64, String>>,
+    /// Configured tokens that go on failing.
+    ailing: Mutex<HashSet<String>>,
+    /// A token of its has been seen in a slot from which it can be taken.
+    can_be_taken: AtomicBool,
+    /// It does not say when a token comes or goes, or is not asked because that may be what it died of before.
+    is_silent: AtomicBool,
+    events: AtomicU64,
 }
 
 /// What a search came to.
@@ -34,15 +48,22 @@ pub(crate) enum Search {
     Found(Slot, Box<TokenInfo>),
     /// The one that matches is another configured token's, which is named.
     Taken(String),
-    /// Nothing matches; how many tokens were looked at.
-    Nothing(usize),
+    /// Nothing matches.
+    Nothing {
+        /// How many tokens were looked at.
+        seen: usize,
+        /// Why the one in the slot where it was last could not be.
+        unreadable: Option<Failure>,
+    },
     /// Several match; what tells them apart.
     Ambiguous(String),
 }
 
 impl Module {
     /// Loads and initialises a shared library, with the operating system's locks.
-    pub(crate) fn load(path: &Path) -> Result<Self, ModuleError> {
+    ///
+    /// Of a frail one nothing is wanted that can be done without.
+    pub(crate) fn load(path: &Path, is_frail: bool) -> Result<Self, ModuleError> {
         let context = Pkcs11::new(path).map_err(|error| match error {
             Error::Pkcs11(..) => ckr(error.into()),
             other => ModuleError::Load(other.to_string()),
@@ -60,6 +81,10 @@ impl Module {
             context,
             raw,
             claims: Mutex::new(HashMap::new()),
+            ailing: Mutex::new(HashSet::new()),
+            can_be_taken: AtomicBool::new(false),
+            is_silent: AtomicBool::new(is_frail),
+            events: AtomicU64::new(0),
         };
         module.check_identity().inspect_err(|_| module.finalize())?;
         Ok(module)
@@ -95,14 +120,19 @@ impl Module {
     ///
     /// Search and reservation are one step: nobody restarts the module in between, under whose feet a call would crash it
     /// and a slot's number become another's.
-    pub(crate) fn find(&self, selector: &TokenSelector, token: &str) -> Result<Search, Failure> {
+    /// `last` is the slot where it was last.
+    pub(crate) fn find(&self, selector: &TokenSelector, token: &str, last: Option<Slot>) -> Result<Search, Failure> {
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut seen = 0;
+        let (mut seen, mut unreadable) = (0, None);
         let mut found: Vec<(Slot, TokenInfo)> = Vec::new();
         for slot in self.context.get_slots_with_token()? {
             // A slot that cannot be read now does not stand in the way of the others.
-            let Ok(info) = self.context.get_token_info(slot) else {
-                continue;
+            let info = match self.context.get_token_info(slot) {
+                Ok(info) => info,
+                Err(error) => {
+                    unreadable = unreadable.or_else(|| (Some(slot) == last).then(|| error.into()));
+                    continue;
+                }
             };
             if !info.token_initialized() {
                 continue;
@@ -120,7 +150,7 @@ impl Module {
             return Ok(Search::Ambiguous(names.join(", ")));
         }
         let Some((slot, info)) = found.pop() else {
-            return Ok(Search::Nothing(seen));
+            return Ok(Search::Nothing { seen, unreadable });
         };
         match claims.get(&slot.id()) {
             Some(owner) if owner != token => Ok(Search::Taken(owner.clone())),
@@ -138,19 +168,67 @@ impl Module {
             .remove(&slot.id());
     }
 
-    /// Finalises and initialises the library anew, if nobody has a token through it: some libraries look for new tokens
-    /// only then.
-    pub(crate) fn restart_if_unused(&self) {
-        let claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
-        if claims.is_empty() {
-            self.finalize();
-            if let Err(error) = self
-                .context
-                .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
-            {
-                tracing::warn!(%error, "a module could not be initialised again");
+    /// A token of this module is in a slot from which it can be taken.
+    pub(crate) fn can_be_taken(&self) {
+        self.can_be_taken.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it is worth asking for events.
+    pub(crate) fn has_events(&self) -> bool {
+        self.can_be_taken.load(Ordering::Relaxed) && !self.is_silent.load(Ordering::Relaxed)
+    }
+
+    /// How many times the module has said that a token came or went. It is asked now, and does not wait for one.
+    pub(crate) fn events(&self) -> u64 {
+        // One asks at a time, and nobody finalises the library meanwhile.
+        if let Ok(_claims) = self.claims.try_lock() {
+            for _ in 0..MAX_EVENTS {
+                match self.context.get_slot_event() {
+                    Ok(Some(_)) => self.events.fetch_add(1, Ordering::Relaxed),
+                    Ok(None) | Err(Error::Pkcs11(RvError::CryptokiNotInitialized, _)) => break,
+                    Err(error) => {
+                        tracing::debug!(%error, "the module does not say when tokens come or go");
+                        self.is_silent.store(true, Ordering::Relaxed);
+                        break;
+                    }
+                };
             }
         }
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Finalises and initialises the library anew, if nobody has a token through it: some libraries look for new tokens
+    /// only then, or come to their senses. Whether it has been done.
+    pub(crate) fn restart_if_unused(&self) -> bool {
+        let claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        if !claims.is_empty() {
+            return false;
+        }
+        self.finalize();
+        let initialized = self
+            .context
+            .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
+        if let Err(error) = &initialized {
+            tracing::warn!(%error, "a module could not be initialised again");
+        }
+        initialized.is_ok()
+    }
+
+    /// This token goes on failing.
+    pub(crate) fn is_ailing(&self, token: &str) {
+        lock(&self.ailing).insert(token.to_owned());
+    }
+
+    /// This token works.
+    pub(crate) fn is_well(&self, token: &str) {
+        lock(&self.ailing).remove(token);
+    }
+
+    /// Whether every other token that somebody has through it goes on failing, too, so that a new process would disturb none.
+    pub(crate) fn others_are_ailing(&self, token: &str) -> bool {
+        let claims = lock(&self.claims);
+        let ailing = lock(&self.ailing);
+        claims.values().all(|owner| owner == token || ailing.contains(owner))
     }
 
     pub(crate) fn finalize(&self) {

@@ -13,6 +13,7 @@
 mod courier;
 mod launch;
 mod life;
+mod renewals;
 mod supervisor;
 mod ward;
 

@@ -63,6 +63,8 @@ pub(crate) enum ToWorker {
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Start {
     pub(crate) module: PathBuf,
+    /// Processes before this one have ended or hung: nothing is wanted of the module that can be done without.
+    pub(crate) is_frail: bool,
     pub(crate) confinement: Confinement,
     pub(crate) tokens: Vec<StartToken>,
 }
@@ -73,6 +75,7 @@ pub(crate) struct StartToken {
     pub(crate) module: String,
     pub(crate) selector: TokenSelector,
     pub(crate) sessions: u32,
+    pub(crate) keep_alive: Option<Duration>,
     pub(crate) certificates: Vec<Vec<u8>>,
 }
 
@@ -101,6 +104,8 @@ pub(crate) enum FromWorker {
     },
     /// What has been counted of a token since the process began.
     Metrics { token: u16, metrics: Box<MetricsSnapshot> },
+    /// Whatever can be done anew in this process has been, and the token goes on failing: it asks for another process.
+    Spent { token: u16, why: String },
     /// The token's anchor turns, and its workers have so many sessions open.
     Alive { token: u16, sessions: u32 },
 }

@@ -36,6 +36,16 @@ pub(crate) enum Refusal {
     Closed,
 }
 
+/// What waiting for a job came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next<T> {
+    Job(T),
+    /// None has come within the time that was to be waited.
+    Nothing,
+    /// There will be no more.
+    Over,
+}
+
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
@@ -112,20 +122,25 @@ impl<T> Queue<T> {
         None
     }
 
-    /// Waits for the next job; `None` once the queue is closed.
-    pub(crate) fn take(&self) -> Option<T> {
+    /// Waits for the next job, and no longer than `patience`, if there is one.
+    pub(crate) fn next(&self, patience: Option<Duration>) -> Next<T> {
+        let begun = Instant::now();
         let mut looked = self.look.is_zero();
         let mut state = self.lock();
         loop {
             if state.closed {
-                return None;
+                return Next::Over;
             }
             if let Some(job) = state.interactive.pop_front().or_else(|| state.bulk.pop_front()) {
                 self.backlog.remove(1);
-                return Some(job);
+                return Next::Job(job);
+            }
+            let left = patience.map(|patience| patience.saturating_sub(begun.elapsed()));
+            if left == Some(Duration::ZERO) {
+                return Next::Nothing;
             }
             state = if looked || state.looking {
-                self.sleep(state)
+                self.sleep(state, left)
             } else {
                 looked = true;
                 self.look(state)
@@ -192,13 +207,16 @@ impl<T> Queue<T> {
         state
     }
 
-    /// Sleeps until woken, or for no reason: whoever returns from it looks at the queue again.
-    fn sleep<'a>(&'a self, mut state: MutexGuard<'a, State<T>>) -> MutexGuard<'a, State<T>> {
+    /// Sleeps until woken, until its time is over, or for no reason: whoever returns from it looks at the queue again.
+    fn sleep<'a>(&'a self, mut state: MutexGuard<'a, State<T>>, time: Option<Duration>) -> MutexGuard<'a, State<T>> {
         let worker = thread::current();
         let id = worker.id();
         state.asleep.push(worker);
         drop(state);
-        thread::park();
+        match time {
+            Some(time) => thread::park_timeout(time),
+            None => thread::park(),
+        }
         let mut state = self.lock();
         state.asleep.retain(|worker| worker.id() != id);
         state
@@ -227,6 +245,15 @@ mod tests {
     use std::sync::{Arc, mpsc};
 
     use super::*;
+
+    impl<T> Queue<T> {
+        fn take(&self) -> Option<T> {
+            match self.next(None) {
+                Next::Job(job) => Some(job),
+                Next::Nothing | Next::Over => None,
+            }
+        }
+    }
 
     /// How long a test waits for what must come about.
     const PATIENCE: Duration = Duration::from_secs(60);
@@ -273,6 +300,20 @@ mod tests {
         assert_eq!(queue.take(), None);
         assert_eq!(queue.push(3, Priority::Bulk), Err(Refusal::Closed));
         assert_eq!(queue.put_back(3), Some(3));
+    }
+
+    #[test]
+    fn a_worker_that_is_in_a_hurry_waits_no_longer_than_it_said() {
+        let queue = Queue::<u8>::new(2, Backlog::default());
+        let begun = Instant::now();
+        let patience = Duration::from_millis(20);
+        assert_eq!(queue.next(Some(patience)), Next::Nothing);
+        assert!(begun.elapsed() >= patience);
+        assert!(queue.lock().asleep.is_empty());
+        queue.push(1, Priority::Bulk).unwrap();
+        assert_eq!(queue.next(Some(Duration::ZERO)), Next::Job(1));
+        queue.close();
+        assert_eq!(queue.next(Some(patience)), Next::Over);
     }
 
     #[test]

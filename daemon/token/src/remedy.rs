@@ -40,10 +40,7 @@ impl Remedy {
     /// Whether the job is tried once more, so that the caller does not notice if it helps.
     #[must_use]
     pub const fn tries_again(self) -> bool {
-        matches!(
-            self,
-            Self::LookUp | Self::NewSession | Self::CloseSession | Self::LogIn
-        )
+        matches!(self, Self::LookUp | Self::NewSession | Self::CloseSession | Self::LogIn)
     }
 
     /// Whether the ladder is climbed when the token goes on like that.
@@ -204,10 +201,20 @@ mod tests {
 
     #[test]
     fn the_ladder_is_not_climbed_for_what_a_caller_or_a_pin_did() {
-        for ckr in [CKR_DATA_LEN_RANGE, CKR_PIN_INCORRECT, CKR_PIN_LOCKED, CKR_FUNCTION_CANCELED] {
+        for ckr in [
+            CKR_DATA_LEN_RANGE,
+            CKR_PIN_INCORRECT,
+            CKR_PIN_LOCKED,
+            CKR_FUNCTION_CANCELED,
+        ] {
             assert!(!of(ckr).climbs(), "{ckr:#x}");
         }
-        for ckr in [CKR_DEVICE_ERROR, CKR_SESSION_CLOSED, CKR_KEY_HANDLE_INVALID, CKR_DEVICE_REMOVED] {
+        for ckr in [
+            CKR_DEVICE_ERROR,
+            CKR_SESSION_CLOSED,
+            CKR_KEY_HANDLE_INVALID,
+            CKR_DEVICE_REMOVED,
+        ] {
             assert!(of(ckr).climbs(), "{ckr:#x}");
         }
     }

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::SyncSender,
     },
 };
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) tries: Tries,
     /// Held for reading around every call on the token, for writing while a key has the token to itself.
     pub(crate) calls: RwLock<()>,
+    /// A worker has succeeded since the anchor looked last.
+    worked: AtomicBool,
     /// Changes whenever `live` does.
     generation: AtomicU64,
     live: Mutex<Option<Arc<Live>>>,
@@ -69,6 +71,7 @@ impl Shared {
             pins,
             tries: Tries::default(),
             calls: RwLock::new(()),
+            worked: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             live: Mutex::new(None),
         }
@@ -80,6 +83,19 @@ impl Shared {
 
     pub(crate) fn live(&self) -> Option<Arc<Live>> {
         lock(&self.live).clone()
+    }
+
+    /// The token did what it was asked.
+    pub(crate) fn note_success(&self) {
+        self.board.note_success();
+        if !self.worked.load(Ordering::Relaxed) {
+            self.worked.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it has done so since the last call.
+    pub(crate) fn take_success(&self) -> bool {
+        self.worked.load(Ordering::Relaxed) && self.worked.swap(false, Ordering::Relaxed)
     }
 
     /// Makes keys usable, as a new generation.

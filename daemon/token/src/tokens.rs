@@ -97,6 +97,7 @@ impl Tokens {
                 module: config.name.clone(),
                 path: config.path.clone(),
                 environment: config.environment.clone(),
+                load_time: config.load_time,
                 launch: launch.clone(),
                 confinement: Confinement {
                     network: config.network,
@@ -134,7 +135,7 @@ impl Tokens {
         let mut all = Self::none();
         let mut first: Vec<(&ModuleConfig, String, Arc<Loading>)> = Vec::new();
         for StartingModule { config, tokens } in by_module(modules, tokens) {
-            let loading = all.engine.load(&config.name, config.path.clone());
+            let loading = all.engine.load(&config.name, config.path.clone(), false);
             let loading = loading.map_err(no_thread(&config.name))?;
             first.push((config, users(&tokens), Arc::clone(&loading)));
             for token in tokens {
@@ -213,6 +214,7 @@ impl Tokens {
             pins,
             selector: config.selector,
             sessions: config.sessions,
+            keep_alive: config.keep_alive,
             certificates: config.certificates,
             patience: config.call_deadline + config.call_grace,
             desk: Default::default(),
@@ -233,6 +235,7 @@ impl Tokens {
             selector: config.selector,
             certificates: config.certificates,
             sessions: config.sessions,
+            keep_alive: config.keep_alive,
         };
         let anchor = self
             .engine

@@ -1,6 +1,7 @@
 //! A worker: a thread with one session, which takes jobs from the queue and runs them, and recovers once from what a
 //! token does to its users. It never logs in and never searches; it asks the anchor.
 
+mod keep_alive;
 mod operate;
 
 use std::{
@@ -17,6 +18,7 @@ use crate::{
     error::TokenError,
     job::{Answer, Job},
     metrics::count_on_this_thread,
+    queue::Next,
     shared::{Live, LiveKey, Shared},
 };
 use operate::{Fault, Operation};
@@ -31,6 +33,8 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     live: Option<Arc<Live>>,
     session: Option<OpenSession>,
+    /// How long the session may be idle.
+    keep_alive: Option<Duration>,
     warned: bool,
 }
 
@@ -55,56 +59,61 @@ enum Outcome {
 }
 
 impl Worker {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, keep_alive: Option<Duration>) -> Self {
         Self {
             shared,
             live: None,
             session: None,
+            keep_alive,
             warned: false,
         }
     }
 
     /// Serves jobs until the queue is closed.
     pub(crate) fn run(mut self) {
-        let metrics = Arc::clone(&self.shared.board.tally.here);
-        count_on_this_thread(Arc::clone(&metrics));
-        while let Some(job) = self.shared.jobs.take() {
-            if job.is_abandoned() {
-                continue;
-            }
-            let begun = Instant::now();
-            if begun >= job.deadline {
-                job.answer(Err(TokenError::DeadlineExceeded {
-                    token: self.shared.name.clone(),
-                }));
-                continue;
-            }
-            if let Some(time) = job.waited(begun) {
-                metrics.waited(time);
-            }
-            let mut aftermath = Aftermath::default();
-            match self.perform(&job, &mut aftermath) {
-                Outcome::Answered(answer) => {
-                    let (operation, took, succeeded) = (job.work.operation(), begun.elapsed(), answer.is_ok());
-                    job.answer(answer);
-                    metrics.executed(operation, took);
-                    if succeeded {
-                        self.shared.board.note_success();
-                    } else {
-                        self.clean_up(aftermath);
-                    }
-                }
-                Outcome::NoSession => {
-                    if let Some(job) = self.shared.jobs.put_back(job) {
-                        job.answer(Err(TokenError::Shutdown {
-                            token: self.shared.name.clone(),
-                        }));
-                    }
-                    self.stand_back();
-                }
+        count_on_this_thread(Arc::clone(&self.shared.board.tally.here));
+        loop {
+            match self.shared.jobs.next(self.keep_alive) {
+                Next::Job(job) => self.serve(job),
+                Next::Nothing => self.keep_alive(),
+                Next::Over => break,
             }
         }
         self.close_session();
+    }
+
+    fn serve(&mut self, job: Job) {
+        if job.is_abandoned() {
+            return;
+        }
+        let begun = Instant::now();
+        if begun >= job.deadline {
+            let token = self.shared.name.clone();
+            return job.answer(Err(TokenError::DeadlineExceeded { token }));
+        }
+        if let Some(time) = job.waited(begun) {
+            self.shared.board.tally.here.waited(time);
+        }
+        let mut aftermath = Aftermath::default();
+        match self.perform(&job, &mut aftermath) {
+            Outcome::Answered(answer) => {
+                let (operation, took, succeeded) = (job.work.operation(), begun.elapsed(), answer.is_ok());
+                job.answer(answer);
+                self.shared.board.tally.here.executed(operation, took);
+                if succeeded {
+                    self.shared.note_success();
+                } else {
+                    self.clean_up(aftermath);
+                }
+            }
+            Outcome::NoSession => {
+                if let Some(job) = self.shared.jobs.put_back(job) {
+                    let token = self.shared.name.clone();
+                    job.answer(Err(TokenError::Shutdown { token }));
+                }
+                self.stand_back();
+            }
+        }
     }
 
     /// The token allows no more sessions than the other workers hold, who get the job. It may allow more later.
@@ -122,6 +131,12 @@ impl Worker {
         let mut repairs = 0;
         loop {
             let Some(live) = self.current() else {
+                if self.shared.board.is_ready() && repairs < MAX_REPAIRS {
+                    repairs += 1;
+                    // The anchor is attaching to it anew; this waits until it is done.
+                    self.repair(self.shared.generation(), false, None);
+                    continue;
+                }
                 return Outcome::Answered(Err(self.shared.board.unavailable()));
             };
             let Some(key) = live.keys.get(&job.key).copied() else {
@@ -134,7 +149,7 @@ impl Worker {
                 Err(Fault::Outdated) if repairs < MAX_REPAIRS => {
                     repairs += 1;
                     // The anchor knows; this waits until it is done.
-                    self.repair(live.generation, Remedy::NewSession);
+                    self.repair(live.generation, false, None);
                     continue;
                 }
                 Err(Fault::Outdated) => return Outcome::Answered(Err(self.shared.board.unavailable())),
@@ -166,10 +181,10 @@ impl Worker {
             if remedy.tries_again() && repairs < MAX_REPAIRS {
                 repairs += 1;
                 if remedy != Remedy::CloseSession {
-                    self.repair(live.generation, remedy);
+                    self.repair(live.generation, remedy == Remedy::LookUp, None);
                 }
             } else if remedy == Remedy::Absent {
-                self.repair(live.generation, remedy);
+                self.repair(live.generation, false, Some(failure));
                 return Outcome::Answered(Err(TokenError::Absent {
                     token: self.shared.name.clone(),
                 }));
@@ -193,15 +208,7 @@ impl Worker {
         };
         operation.check(&job.work)?;
         if self.session.is_none() {
-            let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
-            // Nobody would close a session that is opened once the anchor has closed them all.
-            self.check_that_it_lasts(live)?;
-            let session = live.module.context.open_ro_session(live.slot).map_err(Failure::from)?;
-            self.shared.board.sessions.fetch_add(1, Ordering::Relaxed);
-            self.session = Some(OpenSession {
-                session,
-                attachment: live.attachment,
-            });
+            self.session = Some(self.open_session(live)?);
         }
         let Some(open) = &self.session else {
             return Err(Fault::from(self.shared.board.unavailable()));
@@ -216,6 +223,18 @@ impl Worker {
             self.check_that_it_lasts(live)?;
             operation.run(&open.session, &job.work, None)
         }
+    }
+
+    fn open_session(&self, live: &Live) -> Result<OpenSession, Fault> {
+        let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+        // Nobody would close a session that is opened once the anchor has closed them all.
+        self.check_that_it_lasts(live)?;
+        let session = live.module.context.open_ro_session(live.slot).map_err(Failure::from)?;
+        self.shared.board.sessions.fetch_add(1, Ordering::Relaxed);
+        Ok(OpenSession {
+            session,
+            attachment: live.attachment,
+        })
     }
 
     /// Whether the handles are still good, and will be as long as the caller's share of `calls` is held.
@@ -245,11 +264,13 @@ impl Worker {
     }
 
     /// Asks the anchor to look after the token, and waits until it has.
-    fn repair(&self, generation: u64, remedy: Remedy) {
+    fn repair(&self, generation: u64, look_up: bool, failure: Option<Failure>) {
         let (done, wait) = mpsc::sync_channel(1);
         let repair = Repair {
             generation,
-            look_up: remedy == Remedy::LookUp,
+            look_up,
+            failure,
+            worked_before: failure.is_some() && self.shared.take_success(),
             done: Some(done),
         };
         if self.shared.anchor.send(Command::Repair(repair)).is_ok() {
@@ -269,6 +290,8 @@ impl Worker {
             let repair = Repair {
                 generation,
                 look_up: false,
+                failure: Some(failure),
+                worked_before: self.shared.take_success(),
                 done: None,
             };
             let _ = self.shared.anchor.try_send(Command::Repair(repair));

@@ -20,6 +20,7 @@ async fn ending_of(script: &str) -> Notice {
         network: false,
         programs: false,
         hidden: vec![],
+        load_time: Duration::from_secs(60),
     };
     let token = TokenConfig {
         name: "t".into(),
@@ -35,6 +36,7 @@ async fn ending_of(script: &str) -> Notice {
         certificates: vec![],
         call_deadline: Duration::from_secs(1),
         call_grace: Duration::from_secs(1),
+        keep_alive: None,
     };
     let launch = Launch {
         program: "/bin/sh".into(),

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::daemon::Pin;
 
-/// Within this the daemon knows that it has gone or come: two seconds, and as many again for a machine that is busy.
-const NOTICED_WITHIN: Duration = Duration::from_secs(4);
+/// Within this the daemon knows that it has gone or come.
+const NOTICED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a call may fail with while the token is being pulled out. Modules hang then (OpenSC 0.23, for good), and are replaced.
 const WHILE_IT_GOES: [&str; 5] = [

@@ -28,6 +28,7 @@ pub fn config(token: &Token) -> TokenConfig {
         certificates: Vec::new(),
         call_deadline: PATIENCE,
         call_grace: PATIENCE,
+        keep_alive: None,
     }
 }
 
@@ -55,6 +56,7 @@ fn start_on(path: PathBuf, tokens: Vec<TokenConfig>) -> Result<Tokens> {
             network: false,
             programs: false,
             hidden: Vec::new(),
+            load_time: PATIENCE,
         }],
         tokens,
         &Backlog::default(),

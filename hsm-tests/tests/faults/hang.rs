@@ -174,6 +174,51 @@ fn a_module_that_hangs_when_it_is_loaded_keeps_neither_the_daemon_nor_other_toke
 }
 
 #[test]
+fn a_module_that_hangs_for_good_when_it_is_loaded_is_replaced() {
+    let mut daemon = Setup::new()
+        .configure("limits", "module_load = \"1s\"")
+        .faulty()
+        .token("frail", &[Person::Alice])
+        .start()
+        .unwrap();
+    daemon
+        .faults()
+        .unwrap()
+        .put("C_Initialize", Fault::hang().once())
+        .unwrap();
+    daemon.restart().unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.sign(Person::Alice, 7).await.unwrap();
+    });
+    assert_eq!(notes(&daemon, "module-replaced", "softhsm"), 1);
+}
+
+#[test]
+fn a_call_that_hangs_while_the_token_is_looked_after_is_not_waited_for_longer_than_another() {
+    let daemon = daemon(Pin::Right);
+    let faults = daemon.faults().unwrap();
+    for function in ["C_GetSlotInfo", "C_GetTokenInfo", "C_GetSessionInfo"] {
+        let before = notes(&daemon, "module-replaced", "softhsm");
+        let begun = Instant::now();
+        faults.put(function, Fault::hang().once()).unwrap();
+        while notes(&daemon, "module-replaced", "softhsm") == before {
+            // The deadline, the grace, a beat, and what it takes until it is called.
+            assert!(
+                begun.elapsed() < Duration::from_secs(8),
+                "{function} hangs and nobody minds"
+            );
+            std::thread::yield_now();
+        }
+        block_on(async {
+            let client = Client::of(&daemon).await;
+            client.serves_again(Person::Alice).await.unwrap();
+        });
+    }
+    assert_eq!(notes(&daemon, "module-replaced", "other"), 0);
+}
+
+#[test]
 fn an_unlock_that_hangs_holds_up_nobody_else_and_is_not_repeated() {
     let daemon = daemon(Pin::None);
     let faults = daemon.faults().unwrap();

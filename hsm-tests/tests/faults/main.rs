@@ -12,6 +12,7 @@
 mod client;
 mod crash;
 mod hang;
+mod ladder;
 mod pins;
 mod presence;
 mod storm;

@@ -191,6 +191,7 @@ impl Found {
             ),
             call_deadline: self.time("limits.call_deadline", raw.call_deadline.as_deref(), seconds(30)),
             call_grace: self.time("limits.call_grace", raw.call_grace.as_deref(), seconds(5)),
+            module_load: self.time("limits.module_load", raw.module_load.as_deref(), seconds(60)),
             drain: self.time("limits.drain", raw.drain.as_deref(), seconds(30)),
             message,
         }
@@ -259,6 +260,14 @@ impl Found {
                 );
                 default
             }
+        }
+    }
+
+    /// As [`time`](Self::time), but "0s" is none.
+    fn time_or_none(&mut self, key: &str, text: Option<&str>, default: Duration) -> Option<Duration> {
+        match text.and_then(names::duration) {
+            Some(Duration::ZERO) => None,
+            _ => Some(self.time(key, text, default)),
         }
     }
 

@@ -87,6 +87,7 @@ pub(super) struct RawLimits {
     pub(super) keepalive_timeout: Option<String>,
     pub(super) call_deadline: Option<String>,
     pub(super) call_grace: Option<String>,
+    pub(super) module_load: Option<String>,
     pub(super) drain: Option<String>,
 }
 
@@ -144,6 +145,7 @@ pub(super) struct RawToken {
     pub(super) serial: Option<String>,
     pub(super) sessions: Option<i64>,
     pub(super) queue: Option<i64>,
+    pub(super) keep_alive: Option<String>,
     pub(super) pin: Option<RawPin>,
 }
 

@@ -11,7 +11,7 @@ use cryptoki::{
 };
 use cryptoki_sys::{CKR_CRYPTOKI_NOT_INITIALIZED, CKR_PIN_LOCKED, CKR_TOKEN_NOT_PRESENT, CKR_USER_ALREADY_LOGGED_IN};
 
-use super::{Anchor, MAX_PAUSE, PROBE, RESTART_PAUSE, TICK};
+use super::{Anchor, LOGIN_PAUSE, MAX_PAUSE, PROBE, RESTART_PAUSE, TICK};
 use crate::{
     capabilities::Capabilities,
     catalogue::{KeyAlgorithm, assemble, read},
@@ -41,8 +41,12 @@ impl Attached {
     ///
     /// The slot is asked first: some modules look into the reader only then, and have the token's data at hand.
     pub(super) fn token_info(&self) -> Result<Option<TokenInfo>, Failure> {
-        if !self.module.context.get_slot_info(self.slot)?.token_present() {
+        let slot = self.module.context.get_slot_info(self.slot)?;
+        if !slot.token_present() {
             return Err(Failure::new("C_GetSlotInfo", CKR_TOKEN_NOT_PRESENT));
+        }
+        if slot.removable_device() {
+            self.module.can_be_taken();
         }
         let info = self.module.context.get_token_info(self.slot)?;
         Ok(Some(info).filter(|info| info.serial_number() == self.serial && info.label() == self.label))
@@ -58,9 +62,9 @@ impl Anchor {
     pub(super) fn attach(&mut self) {
         let Some(module) = self.module.clone() else { return };
         self.next_attempt = Instant::now() + self.pause;
-        let (slot, info) = match module.find(&self.selector, &self.shared.name) {
+        let (slot, info) = match module.find(&self.selector, &self.shared.name, self.last_slot) {
             Ok(Search::Found(slot, info)) => (slot, info),
-            Ok(Search::Nothing(seen)) => {
+            Ok(Search::Nothing { seen, unreadable }) => {
                 self.pause = TICK;
                 self.set_state(
                     TokenState::Absent,
@@ -71,6 +75,9 @@ impl Anchor {
                 if Instant::now() >= self.next_restart {
                     self.next_restart = Instant::now() + RESTART_PAUSE;
                     module.restart_if_unused();
+                }
+                if let Some(failure) = unreadable.filter(|failure| failure.ckr.remedy() != Remedy::Absent) {
+                    self.note_failure(failure);
                 }
                 return;
             }
@@ -90,6 +97,8 @@ impl Anchor {
                 return self.give_up_for_now(failure);
             }
         };
+        // After every call that may take long: whoever waits for a sign of life waits for one call.
+        self.shared.board.alive();
         let session = match module.context.open_ro_session(slot) {
             Ok(session) => session,
             Err(error) => {
@@ -97,6 +106,7 @@ impl Anchor {
                 return self.give_up_for_now(error.into());
             }
         };
+        self.last_slot = Some(slot);
         self.attachments += 1;
         self.attached = Some(Attached {
             session,
@@ -118,6 +128,7 @@ impl Anchor {
         self.shared.tries.may_be_spent();
         self.note_token_info(&info);
         self.shared.pins.identify(info.serial_number(), info.label());
+        self.shared.board.alive();
         if info.login_required() {
             self.log_in_automatically()
         } else {
@@ -153,12 +164,25 @@ impl Anchor {
                 Ok(pin) => {
                     // The outcome is in the status.
                     let _ = self.log_in(pin);
+                    if let Some(failure) = self.unclear_login.take() {
+                        self.log_in_later(failure);
+                    }
                     return;
                 }
                 Err(advice) => advice,
             },
         };
         self.set_state(TokenState::Locked, detail);
+    }
+
+    /// The token was not well when its PIN was tried. It may be soon, and then the guard may allow another try.
+    fn log_in_later(&mut self, failure: Failure) {
+        self.detach();
+        self.next_attempt = Instant::now() + LOGIN_PAUSE;
+        let (ckr, seconds) = (failure.ckr.name(), LOGIN_PAUSE.as_secs());
+        let detail =
+            format!("C_Login answered {ckr}, which says nothing of the PIN: it is looked at again in {seconds} s");
+        self.set_state(TokenState::Failed, detail);
     }
 
     /// One C_Login with this PIN. What comes of it is remembered, and stands in the status.
@@ -211,13 +235,17 @@ impl Anchor {
             return Err(TokenError::Absent { token });
         } else {
             self.shared.pins.conclude(pin, Verdict::Unclear);
+            self.unclear_login = Some(failure).filter(|failure| failure.ckr.remedy().climbs());
             (
                 self.error(failure),
                 format!("{} answered {}", failure.function, failure.ckr.name()),
             )
         };
         self.refresh_token_info();
-        self.set_state(TokenState::Locked, detail);
+        // What becomes of an unclear one, whoever wanted it decides.
+        if self.unclear_login.is_none() {
+            self.set_state(TokenState::Locked, detail);
+        }
         Err(error)
     }
 
@@ -233,7 +261,14 @@ impl Anchor {
             return Err(TokenError::Absent { token });
         };
         let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
-        let objects = match read::read(&attached.session) {
+        let mut told = Instant::now();
+        let mut alive = || {
+            if told.elapsed() > TICK {
+                told = Instant::now();
+                self.shared.board.alive();
+            }
+        };
+        let objects = match read::read(&attached.session, &mut alive) {
             Ok(objects) => objects,
             Err(failure) => {
                 drop(_calls);
@@ -299,17 +334,25 @@ impl Anchor {
         self.shared.board.update(|status| status.pin = pin);
     }
 
-    /// The token is there and fails: longer and longer pauses.
+    /// It could not be had. If it is there and fails: longer and longer pauses, and the ladder.
     fn give_up_for_now(&mut self, failure: Failure) {
-        self.pause = (self.pause * 2).min(MAX_PAUSE);
+        let is_absent = failure.ckr.remedy() == Remedy::Absent;
+        self.pause = if is_absent {
+            TICK
+        } else {
+            (self.pause * 2).min(MAX_PAUSE)
+        };
         self.next_attempt = Instant::now() + self.pause;
-        let state = if failure.ckr.remedy() == Remedy::Absent {
+        let state = if is_absent {
             TokenState::Absent
         } else {
             TokenState::Failed
         };
         self.shared.board.note_error(failure.ckr.name());
         self.set_state(state, format!("{} answered {}", failure.function, failure.ckr.name()));
+        if !is_absent {
+            self.note_failure(failure);
+        }
     }
 
     fn lose_quietly(&mut self, failure: Failure) {
@@ -321,7 +364,7 @@ impl Anchor {
         );
     }
 
-    fn set_state(&self, state: TokenState, detail: String) {
+    pub(super) fn set_state(&self, state: TokenState, detail: String) {
         self.shared.board.update(|status| {
             status.state = state;
             status.detail = detail;

@@ -22,11 +22,12 @@ const BATCH: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
 /// More objects of a class than this are not read: a bound for what a broken module can make of memory.
 const MAX_OBJECTS: usize = 200_000;
 
-/// Reads all private keys, public keys and X.509 certificates that the session can see.
-pub(crate) fn read(session: &Session) -> Result<Objects, Failure> {
+/// Reads all private keys, public keys and X.509 certificates that the session can see, and says after each that it goes on.
+pub(crate) fn read(session: &Session, alive: &mut dyn FnMut()) -> Result<Objects, Failure> {
     let mut objects = Objects::default();
-    for handle in find(session, &[Attribute::Class(ObjectClass::PRIVATE_KEY)])? {
+    for handle in find(session, alive, &[Attribute::Class(ObjectClass::PRIVATE_KEY)])? {
         objects.private.extend(private_key(session, handle));
+        alive();
     }
     // The public objects are needed only where a private key does not describe its public half.
     if objects
@@ -34,24 +35,27 @@ pub(crate) fn read(session: &Session) -> Result<Objects, Failure> {
         .iter()
         .any(|key| !matches!(key.public, PublicHalf::Spki(_)))
     {
-        for handle in find(session, &[Attribute::Class(ObjectClass::PUBLIC_KEY)])? {
+        for handle in find(session, alive, &[Attribute::Class(ObjectClass::PUBLIC_KEY)])? {
             objects.public.extend(public_key(session, handle));
+            alive();
         }
     }
     let certificates = [
         Attribute::Class(ObjectClass::CERTIFICATE),
         Attribute::CertificateType(CertificateType::X_509),
     ];
-    for handle in find(session, &certificates)? {
+    for handle in find(session, alive, &certificates)? {
         objects.certificates.extend(certificate(session, handle));
+        alive();
     }
     Ok(objects)
 }
 
-fn find(session: &Session, template: &[Attribute]) -> Result<Vec<ObjectHandle>, Failure> {
+fn find(session: &Session, alive: &mut dyn FnMut(), template: &[Attribute]) -> Result<Vec<ObjectHandle>, Failure> {
     let mut handles = Vec::new();
     for handle in session.iter_objects_with_cache_size(template, BATCH)?.take(MAX_OBJECTS) {
         handles.push(handle?);
+        alive();
     }
     Ok(handles)
 }

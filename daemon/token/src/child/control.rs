@@ -63,6 +63,13 @@ impl Audience for Teller {
         });
     }
 
+    fn ask_for_another_process(&self, why: &str) {
+        self.control.say(&FromWorker::Spent {
+            token: self.token,
+            why: why.to_owned(),
+        });
+    }
+
     fn alive(&self, sessions: usize) {
         self.control.say(&FromWorker::Alive {
             token: self.token,

@@ -14,7 +14,10 @@ use std::{
 
 use rustix::{
     io::Errno,
-    net::{RecvFlags, SendFlags, Shutdown, shutdown},
+    net::{
+        RecvFlags, SendFlags, Shutdown, shutdown,
+        sockopt::{Timeout, set_socket_timeout},
+    },
 };
 use tracing::Span;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -23,6 +26,7 @@ use crate::{
     job::{Answer, Job, Reply},
     packet::{Received, receive_packet, send_packet},
     protocol::{self, AnswerBody, AnswerFrame, MAX_PACKET, OwnedJobFrame},
+    queue::Next,
     wait::several_processors,
 };
 
@@ -57,24 +61,38 @@ impl JobSocket {
         }
     }
 
-    /// Waits for the next job; `None` once there will be no more.
-    pub(crate) fn take(self: &Arc<Self>) -> Option<Job> {
+    /// Nobody waits for a job longer than this.
+    pub(super) fn be_patient(&self, patience: Option<Duration>) -> rustix::io::Result<()> {
+        // Not poll(), which wakes everybody who waits when one packet comes.
+        set_socket_timeout(&self.socket, Timeout::Recv, patience)
+    }
+
+    /// Waits for the next job, and no longer than the workers' patience, if they have been told of one.
+    pub(crate) fn next(self: &Arc<Self>) -> Next<Job> {
         let frame = RECEIVED.with_borrow_mut(|buffer| {
-            let received = self.receive(buffer).ok()?;
+            let received = match self.receive(buffer) {
+                Err(Errno::AGAIN) => return Next::Nothing,
+                Err(_) => return Next::Over,
+                Ok(received) => received,
+            };
             let packet = received.octets(buffer);
             if packet.is_empty() || self.is_over() {
-                return None;
+                return Next::Over;
             }
             protocol::parse::<OwnedJobFrame>(packet)
                 .inspect_err(|error| tracing::error!(%error, "the daemon sent a job that makes no sense"))
-                .ok()
+                .map_or(Next::Over, Next::Job)
         });
-        let Some(frame) = frame else {
-            self.close();
-            return None;
+        let frame = match frame {
+            Next::Job(frame) => frame,
+            Next::Nothing => return Next::Nothing,
+            Next::Over => {
+                self.close();
+                return Next::Over;
+            }
         };
         let now = Instant::now();
-        Some(Job {
+        Next::Job(Job {
             key: frame.key,
             work: frame.work,
             queued: now,
@@ -124,7 +142,7 @@ impl JobSocket {
         });
     }
 
-    /// As the queue's workers do: one looks for a while, the others sleep (ADR 7).
+    /// As the queue's workers do: one looks for a while, the others sleep (ADR 7). `AGAIN` once there is no patience left.
     fn receive(&self, buffer: &mut [u8]) -> rustix::io::Result<Received> {
         let now = self.receive_with(buffer, RecvFlags::DONTWAIT);
         if now != Err(Errno::AGAIN) {

@@ -27,6 +27,8 @@ pub(super) struct Life {
     control: UnixStream,
     /// Why it was ended from here.
     ending: Option<String>,
+    /// A token asked for another one.
+    pub(super) spent: bool,
 }
 
 impl Life {
@@ -52,6 +54,7 @@ impl Life {
             child,
             control,
             ending: None,
+            spent: false,
         })
     }
 

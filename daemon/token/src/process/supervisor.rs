@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{runtime::Handle, sync::mpsc};
 
-use super::{Launch, Ward, life::Life};
+use super::{Launch, Ward, life::Life, renewals::Renewals};
 use crate::{
     anchor::Command,
     confine::Confinement,
@@ -31,12 +31,6 @@ const BUSY_TICK: Duration = Duration::from_millis(100);
 /// How often the queues are swept otherwise.
 const IDLE_TICK: Duration = Duration::from_millis(500);
 
-/// How long an anchor may be inside the module without a sign of life. Entering a PIN on a reader's keypad takes a while.
-const ANCHOR_PATIENCE: Duration = Duration::from_secs(120);
-
-/// How long the module may take to load and initialise.
-const LOAD_PATIENCE: Duration = Duration::from_secs(120);
-
 /// A process that lasted as long was not a failure of the start.
 const STABLE: Duration = Duration::from_secs(60);
 
@@ -48,6 +42,10 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(3),
     Duration::from_secs(10),
 ];
+
+/// After so many failures in a row the processes that follow do without what can be done without: one of those calls may be
+/// what the module does not survive.
+const FRAIL: usize = 2;
 
 /// How long jobs under way may go on when everything is to stop, and how long the process may take to end after that.
 const STOP_PATIENCE: Duration = Duration::from_secs(4);
@@ -70,6 +68,8 @@ pub(crate) struct Supervisor {
     pub(crate) module: String,
     pub(crate) path: PathBuf,
     pub(crate) environment: BTreeMap<String, String>,
+    /// How long the module may take to load and initialise.
+    pub(crate) load_time: Duration,
     pub(crate) launch: Launch,
     pub(crate) confinement: Confinement,
     pub(crate) wards: Vec<Ward>,
@@ -87,6 +87,9 @@ struct State {
     life: Option<Life>,
     lives: u64,
     failures: usize,
+    /// Processes have ended or hung before, and more than once.
+    is_frail: bool,
+    renewals: Renewals,
     /// `None` while the module is parked.
     next_start: Option<Instant>,
     stopping: Option<Instant>,
@@ -101,6 +104,8 @@ impl Supervisor {
             life: None,
             lives: 0,
             failures: 0,
+            is_frail: false,
+            renewals: Renewals::default(),
             next_start: Some(Instant::now()),
             stopping: None,
             stop_said: false,
@@ -132,7 +137,7 @@ impl Supervisor {
             }
             Event::Said { life, frame } => {
                 if let Some(now) = state.life.as_mut().filter(|now| now.id == life) {
-                    self.listen(now, frame);
+                    self.listen(now, &mut state.renewals, frame);
                 }
             }
             Event::Gone { life, why } => {
@@ -150,7 +155,7 @@ impl Supervisor {
         }
     }
 
-    fn listen(&mut self, life: &mut Life, frame: FromWorker) {
+    fn listen(&mut self, life: &mut Life, renewals: &mut Renewals, frame: FromWorker) {
         let ward = match &frame {
             FromWorker::Loaded(_) => None,
             FromWorker::Status { token, .. }
@@ -159,6 +164,7 @@ impl Supervisor {
             | FromWorker::WantPin { token, .. }
             | FromWorker::Verdict { token, .. }
             | FromWorker::Done { token, .. }
+            | FromWorker::Spent { token, .. }
             | FromWorker::Alive { token, .. } => self.wards.get_mut(usize::from(*token)),
         };
         match (frame, ward) {
@@ -179,6 +185,12 @@ impl Supervisor {
             (FromWorker::WantPin { purpose, .. }, Some(ward)) => life.say(&ward.hand_out_pin(purpose)),
             (FromWorker::Verdict { pin, verdict, .. }, Some(ward)) => ward.pins.conclude(Pin::new(pin.0), verdict),
             (FromWorker::Alive { sessions, .. }, Some(ward)) => ward.heed_alive(sessions),
+            (FromWorker::Spent { why, .. }, Some(ward)) => {
+                if renewals.allow(Instant::now()) {
+                    life.spent = true;
+                    life.end(format!("token {}: {why}", ward.board.name));
+                }
+            }
             // A token that there is not.
             (_, None) => {}
         }
@@ -188,16 +200,16 @@ impl Supervisor {
     fn tend(&mut self, state: &mut State) {
         let now = Instant::now();
         for ward in &mut self.wards {
-            let hangs = ward.tend(now, ANCHOR_PATIENCE, state.life.as_mut());
+            let hangs = ward.tend(now, state.life.as_mut());
             if let (Some(why), Some(life)) = (hangs, &mut state.life) {
                 life.end(why);
             }
         }
         if let Some(life) = &mut state.life
             && !life.loaded
-            && life.begun.elapsed() > LOAD_PATIENCE
+            && life.begun.elapsed() > self.load_time
         {
-            life.end(format!("it did not load within {LOAD_PATIENCE:?}"));
+            life.end(format!("it did not load within {:?}", self.load_time));
         }
         match state.stopping {
             Some(since) => self.stop(state, since),
@@ -208,7 +220,7 @@ impl Supervisor {
 
     fn start(&mut self, state: &mut State) {
         state.lives += 1;
-        match self.begin(state.lives) {
+        match self.begin(state.lives, state.is_frail) {
             Ok(life) => {
                 state.life = Some(life);
                 if state.lives > 1 {
@@ -221,7 +233,7 @@ impl Supervisor {
         }
     }
 
-    fn begin(&mut self, id: u64) -> io::Result<Life> {
+    fn begin(&mut self, id: u64, is_frail: bool) -> io::Result<Life> {
         let mut theirs = Vec::new();
         let mut ours = Vec::new();
         for _ in &self.wards {
@@ -232,6 +244,7 @@ impl Supervisor {
         let tokens = self.wards.iter_mut().map(|ward| ward.start(&self.module));
         let start = Start {
             module: self.path.clone(),
+            is_frail,
             confinement: self.confinement.clone(),
             tokens: tokens.collect(),
         };
@@ -247,7 +260,9 @@ impl Supervisor {
 
     /// The process has ended, or has to.
     fn bury(&mut self, state: &mut State, gone: Life, why: Option<String>) {
-        let (pid, stable) = (gone.pid(), gone.loaded && gone.begun.elapsed() > STABLE);
+        let pid = gone.pid();
+        // One that was given up for a token's sake is no sign that the next will not last.
+        let stable = gone.loaded && (gone.spent || gone.begun.elapsed() > STABLE);
         let how = gone.bury(why);
         if state.stopping.is_some() {
             self.wards.iter_mut().for_each(|ward| ward.lose(&how));
@@ -272,6 +287,7 @@ impl Supervisor {
         }
         let pause = PAUSES.get(state.failures).copied();
         state.failures += 1;
+        state.is_frail |= state.failures >= FRAIL;
         state.next_start = pause.map(|pause| Instant::now() + pause);
         let (module, parked) = (&self.module, pause.is_none());
         tracing::warn!(module, pid, how, parked, "the module's process has ended");

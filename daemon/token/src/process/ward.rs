@@ -23,6 +23,12 @@ use crate::{
     status::{TokenState, TokenStatus},
 };
 
+/// How long somebody may take to enter a PIN on a reader's keypad.
+const PERSONS_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Signs of life come twice as often; on a busy machine one is late.
+const BEAT: Duration = Duration::from_secs(1);
+
 pub(crate) struct Ward {
     /// Its number among the tokens of the module.
     pub(crate) number: u16,
@@ -32,6 +38,8 @@ pub(crate) struct Ward {
     pub(crate) pins: Arc<dyn Pins>,
     pub(crate) selector: TokenSelector,
     pub(crate) sessions: usize,
+    /// How long a session may be idle before it is kept alive.
+    pub(crate) keep_alive: Option<Duration>,
     pub(crate) certificates: Vec<Vec<u8>>,
     /// The longest that a call may go without an answer before the process is taken to hang.
     pub(crate) patience: Duration,
@@ -43,6 +51,8 @@ pub(crate) struct Ward {
 pub(crate) struct Desk {
     line: VecDeque<Command>,
     running: Option<(u64, Done)>,
+    /// What is under way is a login, for which a person may be waited.
+    unlocking: bool,
     numbers: u64,
     last_alive: Option<Instant>,
 }
@@ -56,12 +66,13 @@ impl Ward {
             module: module.to_owned(),
             selector: self.selector.clone(),
             sessions: u32::try_from(self.sessions).unwrap_or(u32::MAX),
+            keep_alive: self.keep_alive,
             certificates: self.certificates.clone(),
         }
     }
 
     /// What is to be done without being told. Why the process has to end, if it has.
-    pub(super) fn tend(&mut self, now: Instant, anchor_patience: Duration, life: Option<&mut Life>) -> Option<String> {
+    pub(super) fn tend(&mut self, now: Instant, life: Option<&mut Life>) -> Option<String> {
         for job in self.queue.remove_if(|job| job.deadline <= now || job.is_abandoned()) {
             let token = self.board.name.clone();
             job.answer(Err(TokenError::DeadlineExceeded { token }));
@@ -82,9 +93,14 @@ impl Ward {
         if self.courier.sweep(now).is_some_and(|since| since > self.patience) {
             return Some(format!("token {name} did not answer for {:?}", self.patience));
         }
-        let silent = |last| now.saturating_duration_since(last) > anchor_patience;
+        // Whoever looks after the token says so between any two calls.
+        let patience = match self.desk.unlocking {
+            true => self.patience.max(PERSONS_PATIENCE),
+            false => self.patience,
+        };
+        let silent = |last| now.saturating_duration_since(last) > patience + BEAT;
         let silent = self.desk.last_alive.is_some_and(silent);
-        silent.then(|| format!("token {name} was not looked after for {anchor_patience:?}"))
+        silent.then(|| format!("token {name} was not looked after for {patience:?}"))
     }
 
     /// The process says how the token stands.
@@ -120,6 +136,9 @@ impl Ward {
     /// The command with this number has ended.
     pub(super) fn command_done(&mut self, number: u64, result: Result<(), TokenError>, life: Option<&mut Life>) {
         if let Some((_, done)) = self.desk.running.take_if(|(running, _)| *running == number) {
+            self.desk.unlocking = false;
+            // From here on it is expected to be quicker.
+            self.desk.last_alive = Some(Instant::now());
             done(result);
             self.next_command(life);
         }
@@ -160,6 +179,7 @@ impl Ward {
                     Ok(Admission::InUse) => done(Ok(())),
                     Ok(Admission::Ask) => {
                         let number = self.run(done);
+                        self.desk.unlocking = true;
                         let (token, pin) = (self.number, octets(&pin));
                         if let Some(life) = life {
                             life.say(&ToWorker::Unlock { token, number, pin });
@@ -205,6 +225,7 @@ impl Ward {
     /// Nobody is there to obey, and those who wait are told. Of a PIN that went there without a verdict the guard knows: it
     /// may have cost a try.
     fn drop_desk(&mut self, how: &str) {
+        self.desk.unlocking = false;
         let line = self.desk.line.drain(..).filter_map(|command| match command {
             Command::Unlock(_, done) | Command::Lock(done) => Some(done),
             Command::Wake | Command::Repair(_) => None,

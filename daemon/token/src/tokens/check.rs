@@ -66,6 +66,7 @@ pub(super) mod tests {
             network: false,
             programs: false,
             hidden: vec![],
+            load_time: Duration::from_secs(1),
         }
     }
 
@@ -84,6 +85,7 @@ pub(super) mod tests {
             certificates: vec![],
             call_deadline: Duration::from_secs(1),
             call_grace: Duration::from_secs(1),
+            keep_alive: None,
         }
     }
 

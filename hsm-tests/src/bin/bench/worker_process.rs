@@ -108,6 +108,7 @@ pub(crate) fn serve(arguments: &[&str]) -> Result<()> {
         network: false,
         programs: false,
         hidden: Vec::new(),
+        load_time: PATIENCE,
     }];
     let tokens = vec![token(label, pin)];
     let backlog = Backlog::default();
@@ -159,6 +160,7 @@ fn token(label: &str, pin: &str) -> TokenConfig {
         certificates: Vec::new(),
         call_deadline: PATIENCE,
         call_grace: PATIENCE,
+        keep_alive: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Modules and tokens: what a process can have side by side, how a token is recognised, where its PIN comes from.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chancery_token::TokenSelector;
 
@@ -9,6 +10,9 @@ use super::super::names;
 use super::super::raw::{RawModule, RawPin, RawToken};
 use super::super::{Module, PinSource, Token};
 use super::Found;
+
+/// How long a session is idle before it is kept alive, if nothing is said. Firewalls forget connections after some minutes.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 impl Found {
     pub(super) fn modules(&mut self, raw: Vec<RawModule>) -> Vec<Module> {
@@ -71,6 +75,7 @@ impl Found {
                 selector,
                 sessions: self.number(at("sessions"), raw.sessions, 4, 1..=1024),
                 queue: self.number(at("queue"), raw.queue, queue, 1..=65_536),
+                keep_alive: self.time_or_none(&at("keep_alive"), raw.keep_alive.as_deref(), KEEP_ALIVE),
                 pin: raw.pin.and_then(|pin| self.pin(&at("pin"), pin)),
                 name: raw.name,
                 module: raw.module,
