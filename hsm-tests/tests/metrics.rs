@@ -79,6 +79,7 @@ fn prometheus_own_parser_accepts_what_the_daemon_tells() {
         "function",
         "le",
         "operation",
+        "reason",
         "result",
         "rpc",
         "state",
@@ -122,7 +123,10 @@ fn requests_and_tokens_are_told_as_they_are() {
         ("chancery_token_state{token=\"bob\",state=\"locked\"}", 1.0),
         ("chancery_token_keys{token=\"alice\"}", 2.0),
         ("chancery_token_generation{token=\"alice\"}", 1.0),
+        ("chancery_token_drain{token=\"alice\",reason=\"lock\"}", 0.0),
         ("chancery_token_jobs_waiting{token=\"alice\"}", 0.0),
+        ("chancery_token_jobs_running{token=\"alice\"}", 0.0),
+        ("chancery_token_passed_on_total{token=\"alice\"}", 0.0),
         ("chancery_token_queue_duration_seconds_count{token=\"alice\"}", 1.0),
         ("chancery_token_worker_restarts_total{token=\"alice\"}", 0.0),
     ] {

@@ -268,6 +268,7 @@ fn a_job_past_its_deadline_is_not_started() {
             let dispatch = Dispatch {
                 priority: Priority::Interactive,
                 deadline,
+                ..Dispatch::default()
             };
             let error = sign_with(&token, "p256", dispatch).await;
             assert_eq!(error, Err(TokenError::DeadlineExceeded { token: "frail".into() }));

@@ -88,7 +88,22 @@ impl Client {
     ///
     /// [`Error::Failed`] as the daemon says.
     pub async fn lock(&self, name: &str) -> Result<Token, Error> {
-        let request = LockTokenRequest { name: name.to_owned() };
+        self.lock_when(name, false).await
+    }
+
+    /// Has a token take no new work, finish what it has, and be locked then; it returns when that is done. The token takes
+    /// work again when it is unlocked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Failed`] as the daemon says.
+    pub async fn drain(&self, name: &str) -> Result<Token, Error> {
+        self.lock_when(name, true).await
+    }
+
+    async fn lock_when(&self, name: &str, drain: bool) -> Result<Token, Error> {
+        let name = name.to_owned();
+        let request = LockTokenRequest { name, drain };
         let response = TokenServiceClient::new(self.channel())
             .lock_token(request)
             .await?

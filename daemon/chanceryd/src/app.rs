@@ -32,7 +32,7 @@ use crate::policy::Live;
 use crate::reload::{Reload, read_certificates};
 use crate::spool::SpoolSettings;
 use crate::state::{self, StateError};
-use crate::{grpc, health, notify, server};
+use crate::{grpc, health, maintenance, notify, server};
 use chores::{keep_alive, keep_status, keep_trail, record_notices, summary};
 use signals::{Heard, Signals};
 
@@ -108,6 +108,7 @@ pub async fn serve(
     let certificates = read_certificates(&config)?;
     let mut tokens = start_tokens(&config, file, &certificates, backlog).await?;
     let handles = tokens.handles().to_vec();
+    maintenance::apply(&config.tokens, &handles, &audit);
     if tokio::time::timeout(TOKENS_START, looked_at(&handles)).await.is_err() {
         tracing::warn!("a token has not been looked at yet; the others are served meanwhile");
     }
@@ -307,6 +308,8 @@ fn settings(config: &Config) -> Settings {
         digest: config.mail.digest,
         content_encryption: config.mail.content_encryption,
         mail_priority: config.mail.priority,
+        call_deadline: config.limits.call_deadline,
+        absent_wait: config.limits.absent_wait,
         spool: SpoolSettings {
             directory: config.mail.spool_directory.clone(),
             hold_in_memory: config.mail.hold_in_memory,

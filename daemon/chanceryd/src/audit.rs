@@ -102,6 +102,8 @@ pub struct Event<'a> {
     pub key: Option<&'a str>,
     /// The token's name in the configuration.
     pub token: Option<&'a str>,
+    /// The number of the intent of a try before, which this one repeats after it has failed.
+    pub retry_of: Option<u64>,
     /// What exactly.
     pub detail: Detail<'a>,
 }

@@ -151,12 +151,14 @@ pub struct Limits {
     pub keepalive_interval: Duration,
     /// After this long without an answer it is closed.
     pub keepalive_timeout: Duration,
-    /// How long a job may take at a token, whatever its caller would wait.
+    /// How long a job may take at a token, or at several that have its key, whatever its caller would wait.
     pub call_deadline: Duration,
     /// How much longer a module may be silent before its process is ended.
     pub call_grace: Duration,
     /// How long a module may take to load and initialise before its process is taken to hang.
     pub module_load: Duration,
+    /// How long a request waits for a token that is absent to come back.
+    pub absent_wait: Duration,
     /// How long requests may go on after SIGTERM.
     pub drain: Duration,
     /// What a message may be made of.
@@ -228,6 +230,8 @@ pub struct Token {
     pub keep_alive: Option<Duration>,
     /// Where its PIN comes from; without one it waits for UnlockToken.
     pub pin: Option<PinSource>,
+    /// It takes no new work.
+    pub maintenance: bool,
 }
 
 /// Where a PIN comes from. The PIN itself is never in the configuration.
@@ -331,7 +335,11 @@ impl Config {
     /// The names of the top-level settings that differ and that a reload does not change.
     #[must_use]
     pub fn needs_restart_for(&self, new: &Self) -> Vec<&'static str> {
-        let tokens = |config: &Self| format!("{:?}", config.tokens);
+        let tokens = |config: &Self| {
+            let mut tokens = config.tokens.clone();
+            tokens.iter_mut().for_each(|token| token.maintenance = false);
+            format!("{tokens:?}")
+        };
         let differs = [
             ("listen", self.listen != new.listen),
             ("audit", self.audit != new.audit),

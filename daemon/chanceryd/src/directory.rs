@@ -21,7 +21,7 @@ pub(crate) mod test_certificates;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use chancery_smime::certificate::Certificate;
-use chancery_token::{Catalogue, TokenHandle, TokenState};
+use chancery_token::{Catalogue, TokenHandle};
 use tokio::sync::watch;
 
 pub use address::normal_address;
@@ -116,17 +116,16 @@ impl Directory {
         self.tokens.get(replica.token)
     }
 
-    /// Whether some token that holds the key is there and unlocked.
+    /// Whether some token that holds the key is there, unlocked and not drained.
     #[must_use]
     pub fn is_available(&self, key: &Key) -> bool {
         key.replicas.iter().any(|replica| self.is_ready(replica))
     }
 
-    /// Whether the replica's token is there and unlocked.
+    /// Whether the replica's token is there, unlocked and not drained.
     #[must_use]
     pub fn is_ready(&self, replica: &Replica) -> bool {
-        self.token_of(replica)
-            .is_some_and(|token| token.status().state == TokenState::Ready)
+        self.token_of(replica).is_some_and(|token| token.standing().serves())
     }
 
     /// A directory without tokens that holds `index` for good.
@@ -196,7 +195,7 @@ impl Directory {
 }
 
 /// Waits until one of the tokens says that something changed; false once a token has gone, that is at the end.
-async fn any_changed(changes: &mut [watch::Receiver<u64>]) -> bool {
+pub(crate) async fn any_changed(changes: &mut [watch::Receiver<u64>]) -> bool {
     if changes.is_empty() {
         return false;
     }

@@ -1,6 +1,6 @@
 //! `grpc.health.v1`: the daemon as a whole, and each token under its resource name.
 
-use chancery_token::{TokenHandle, TokenState};
+use chancery_token::TokenHandle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tonic_health::ServingStatus;
@@ -10,7 +10,7 @@ use tonic_health::server::HealthReporter;
 const OVERALL: &str = "";
 
 /// Keeps the health service up to date until the returned set is dropped. The daemon as a whole serves as long as its
-/// audit trail takes records; a token serves while it is ready.
+/// audit trail takes records; a token serves while it is ready and takes work.
 pub fn follow(reporter: &HealthReporter, audit: watch::Receiver<bool>, tokens: &[TokenHandle]) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(follow_audit(reporter.clone(), audit));
@@ -38,7 +38,7 @@ async fn follow_token(reporter: HealthReporter, token: TokenHandle) {
         let now = token.status();
         tracing::debug!(token = token.name(), state = ?now.state, detail = now.detail, "token");
         reporter
-            .set_service_status(&name, status(now.state == TokenState::Ready))
+            .set_service_status(&name, status(token.standing().serves()))
             .await;
         if changes.changed().await.is_err() {
             reporter.set_service_status(&name, ServingStatus::NotServing).await;

@@ -27,6 +27,7 @@ pub mod hardening;
 pub mod health;
 pub mod listen;
 pub mod logging;
+pub mod maintenance;
 pub mod metrics;
 pub mod notify;
 pub mod ops;

@@ -1,4 +1,5 @@
-//! What SIGHUP does: grants, certificates, the files of TLS and the log level are taken from the file anew, and the audit
+//! What SIGHUP does: grants, certificates, which tokens are in maintenance, the files of TLS and the log level are taken from
+//! the file anew, and the audit
 //! trail is opened anew. All of it or none, but for the trail, which must follow a rotation whatever the file says.
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use crate::certificates::{self, CertificatesError};
 use crate::config::{Config, ConfigError};
 use crate::listen::{LiveTls, TlsError};
 use crate::logging::LevelHandle;
+use crate::maintenance;
 use crate::ops::Context;
 
 /// Why nothing was changed. Trying again helps once the files have been put right.
@@ -82,6 +84,7 @@ impl Reload {
             token.set_certificates(certificates.clone());
         }
         directory.set_certificates(&certificates);
+        maintenance::apply(&new.tokens, directory.tokens(), &self.context.audit);
         self.context.grants.replace(new.grants);
         self.level.set(new.log.level);
         Ok(())

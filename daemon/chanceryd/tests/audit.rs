@@ -46,6 +46,7 @@ fn scene_of(user: &str) -> Scene {
         identity: Some("alice@example.org"),
         key: None,
         token: Some("card"),
+        retry_of: None,
         detail: Detail::default(),
     };
     trail.note("started", user).unwrap();

@@ -320,6 +320,7 @@ mod tests {
         backlog::Backlog,
         board::Board,
         front::{Front, Server},
+        gate::Gate,
         guard::PinGuard,
         handle::TokenHandle,
         jobs::Jobs,
@@ -344,6 +345,9 @@ mod tests {
         let mut anchor = Anchor::new(shared, commands, Arc::default(), selector, old);
         let handle = TokenHandle::new(Arc::new(Front {
             board: Arc::clone(&board),
+            gate: Gate::new(1),
+            passed_on: Default::default(),
+            sessions: 1,
             call_deadline: TICK,
             queue,
             waiting: Waiting::new(),

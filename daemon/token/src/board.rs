@@ -83,6 +83,11 @@ impl Board {
         status
     }
 
+    pub(crate) fn state_and_generation(&self) -> (TokenState, u64) {
+        let status = lock(&self.status);
+        (status.state, status.generation)
+    }
+
     pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
         Arc::clone(&lock(&self.catalogue))
     }
@@ -203,7 +208,8 @@ impl Board {
         }
     }
 
-    fn announce(&self) {
+    /// Tells those who watch that something has changed.
+    pub(crate) fn announce(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 }

@@ -16,6 +16,12 @@ pub enum TokenError {
         /// The token.
         token: String,
     },
+    /// The token finishes what it has and takes nothing new. Trying again helps when that is over.
+    #[error("token {token} takes no new work: it is in maintenance, or drained until it is unlocked")]
+    Draining {
+        /// The token.
+        token: String,
+    },
     /// Nobody is logged in. Trying again helps after an unlock.
     #[error("token {token} is locked: unlock it with its PIN")]
     Locked {
@@ -152,6 +158,7 @@ impl TokenError {
         matches!(
             self,
             Self::Absent { .. }
+                | Self::Draining { .. }
                 | Self::Locked { .. }
                 | Self::QueueFull { .. }
                 | Self::DeadlineExceeded { .. }
@@ -166,6 +173,7 @@ impl TokenError {
     pub fn token(&self) -> &str {
         match self {
             Self::Absent { token }
+            | Self::Draining { token }
             | Self::Locked { token }
             | Self::PinIncorrect { token, .. }
             | Self::PinAlreadyFailed { token }

@@ -3,6 +3,7 @@
 use std::{
     sync::{
         Arc,
+        atomic::AtomicU64,
         mpsc::{SyncSender, TrySendError},
     },
     time::Duration,
@@ -11,6 +12,7 @@ use std::{
 use crate::{
     anchor::Command,
     board::Board,
+    gate::Gate,
     job::Job,
     process::{Courier, Event},
     queue::Queue,
@@ -19,6 +21,11 @@ use crate::{
 
 pub(crate) struct Front {
     pub(crate) board: Arc<Board>,
+    pub(crate) gate: Gate,
+    /// Requests that another token was asked for after this one could not do them.
+    pub(crate) passed_on: AtomicU64,
+    /// Worker sessions that the configuration gives it.
+    pub(crate) sessions: usize,
     pub(crate) call_deadline: Duration,
     pub(crate) queue: Arc<Queue<Job>>,
     pub(crate) waiting: Waiting,

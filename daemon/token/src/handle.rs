@@ -1,6 +1,9 @@
 //! The async side of a token: where async ends. Behind the queue everything blocks.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use tokio::sync::{oneshot, watch};
 use tracing::Span;
@@ -11,13 +14,14 @@ use crate::{
     catalogue::Catalogue,
     error::TokenError,
     front::{Front, Unsent},
+    gate::{Drain, Place},
     job::{Dispatch, Job, Reply, Work},
     key::KeyId,
     mechanism::{DecryptScheme, SignInput, SignMechanism},
     metrics::MetricsSnapshot,
     pin::Pin,
     queue::Refusal,
-    status::TokenStatus,
+    status::{TokenState, TokenStatus},
     trace,
 };
 
@@ -27,6 +31,31 @@ use crate::{
 #[derive(Clone)]
 pub struct TokenHandle {
     front: Arc<Front>,
+}
+
+/// How a token stands among others that have the same key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Where it stands.
+    pub state: TokenState,
+    /// It is ready, or its module's process is being started again and it is expected back from that.
+    pub takes_work: bool,
+    /// Why it takes no new work all the same.
+    pub drain: Option<Drain>,
+    /// Requests that it has and has not answered.
+    pub jobs: usize,
+    /// Worker sessions that it may use.
+    pub sessions: usize,
+    /// Raised each time object handles are looked up anew, as after its return.
+    pub generation: u64,
+}
+
+impl Standing {
+    /// Its keys can be used now.
+    #[must_use]
+    pub const fn serves(&self) -> bool {
+        matches!(self.state, TokenState::Ready) && self.drain.is_none()
+    }
 }
 
 impl TokenHandle {
@@ -54,9 +83,52 @@ impl TokenHandle {
         self.front.board.changes()
     }
 
-    /// Operations that wait for a worker session.
+    /// How it stands among other tokens that have the same key.
+    pub fn standing(&self) -> Standing {
+        let (state, generation) = self.front.board.state_and_generation();
+        Standing {
+            state,
+            generation,
+            takes_work: self.front.board.is_ready(),
+            drain: self.front.gate.drain(),
+            jobs: self.front.gate.inside(),
+            sessions: self.front.sessions,
+        }
+    }
+
+    /// Operations that wait for a worker session, or for the token to come back.
     pub fn jobs_waiting(&self) -> usize {
-        self.front.queue.len()
+        self.front.queue.len() + self.front.gate.outside()
+    }
+
+    /// Operations that the token has been given and whose callers wait for the answer.
+    pub fn jobs_running(&self) -> usize {
+        self.front.gate.inside().saturating_sub(self.front.queue.len())
+    }
+
+    /// Why it takes no new work, if it takes none.
+    pub fn drain(&self) -> Option<Drain> {
+        self.front.gate.drain()
+    }
+
+    /// Notes that another token was asked to do what this one could not.
+    pub fn count_passed_on(&self) {
+        self.front.passed_on.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that was so.
+    pub fn passed_on(&self) -> u64 {
+        self.front.passed_on.load(Ordering::Relaxed)
+    }
+
+    /// A place among those who wait for the token to come back; as many may wait as fit into its queue.
+    ///
+    /// # Errors
+    /// [`TokenError::QueueFull`].
+    pub fn wait_outside(&self) -> Result<Place, TokenError> {
+        self.front.gate.wait_outside().ok_or_else(|| TokenError::QueueFull {
+            token: self.name().to_owned(),
+        })
     }
 
     /// How often the process around the token's module was started again.
@@ -133,12 +205,15 @@ impl TokenHandle {
         .await
     }
 
-    /// Logs in with this PIN, once, unless it has failed before. A PIN that works is kept in memory for re-logins.
+    /// Logs in with this PIN, once, unless it has failed before. A PIN that works is kept in memory for re-logins, and ends a
+    /// drain by hand.
     ///
     /// # Errors
     /// [`TokenError::PinIncorrect`], [`TokenError::PinAlreadyFailed`], [`TokenError::PinLocked`], [`TokenError::Absent`].
     pub async fn unlock(&self, pin: Pin) -> Result<(), TokenError> {
-        self.command(|done| Command::Unlock(pin, done)).await
+        self.command(|done| Command::Unlock(pin, done)).await?;
+        self.set_drained(Drain::ByHand, false);
+        Ok(())
     }
 
     /// Logs out and wipes the kept PIN, the configured one too. Operations under way are finished first.
@@ -147,6 +222,24 @@ impl TokenHandle {
     /// [`TokenError::Ckr`] if the token did not log out; its sessions are closed then, which ends the login as well.
     pub async fn lock(&self) -> Result<(), TokenError> {
         self.command(Command::Lock).await
+    }
+
+    /// Takes no new work, finishes what it has, and locks the token; until it is unlocked it takes no work then. False if it was
+    /// unlocked before it had come so far: it stays so.
+    ///
+    /// # Errors
+    /// As [`TokenHandle::lock`].
+    pub async fn drain_and_lock(&self) -> Result<bool, TokenError> {
+        self.set_drained(Drain::ByHand, true);
+        match self.front.gate.emptied(Drain::ByHand).await {
+            true => self.lock().await.map(|()| true),
+            false => Ok(false),
+        }
+    }
+
+    /// Begins or ends maintenance, in which the token finishes what it has and takes nothing new. Whether that is a change.
+    pub fn set_maintenance(&self, on: bool) -> bool {
+        self.set_drained(Drain::Maintenance, on)
     }
 
     /// Takes other certificates (DER) from outside the token in place of those given before. A token that is busy takes
@@ -165,6 +258,10 @@ impl TokenHandle {
     }
 
     async fn run(&self, key: KeyId, work: Work, dispatch: Dispatch) -> Result<Zeroizing<Vec<u8>>, TokenError> {
+        let Some(_pass) = self.front.gate.enter() else {
+            let token = self.front.board.name.clone();
+            return Err(TokenError::Draining { token });
+        };
         if !self.front.board.is_ready() {
             return Err(self.front.board.unavailable());
         }
@@ -186,6 +283,7 @@ impl TokenHandle {
                     queued,
                     deadline,
                     lost: 0,
+                    retry: dispatch.retry,
                     span: span.clone(),
                     reply: Reply::Caller(reply),
                 },
@@ -219,6 +317,15 @@ impl TokenHandle {
             Unsent::Gone => self.shut_down(),
         })?;
         answer.await.unwrap_or_else(|_| Err(self.shut_down()))
+    }
+
+    fn set_drained(&self, cause: Drain, drained: bool) -> bool {
+        let changed = self.front.gate.set(cause, drained);
+        if changed {
+            tracing::info!(token = self.name(), ?cause, drained, "token drain");
+            self.front.board.announce();
+        }
+        changed
     }
 
     fn shut_down(&self) -> TokenError {

@@ -26,6 +26,20 @@ pub struct Dispatch {
     pub priority: Priority,
     /// When it is no longer worth starting; the token's own limit counts where there is none or where it is nearer.
     pub deadline: Option<Instant>,
+    /// What becomes of it if the module's process ends.
+    pub retry: Retry,
+}
+
+/// What becomes of a request when the process around the token's module ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Retry {
+    /// It is given to the next process, even if the one that ended had it: once.
+    #[default]
+    Here,
+    /// Whoever asks has another token at hand: it is answered at once, and waits for no other process.
+    Elsewhere,
+    /// It has been tried before: it waits for the next process unless the one that ended had it.
+    Never,
 }
 
 impl Dispatch {
@@ -47,6 +61,7 @@ pub(crate) struct Job {
     pub(crate) deadline: Instant,
     /// How often it was given to a process that ended with it.
     pub(crate) lost: u8,
+    pub(crate) retry: Retry,
     /// Of the trace, if there is one.
     pub(crate) span: Span,
     pub(crate) reply: Reply,
@@ -126,7 +141,12 @@ mod tests {
         let latest = Instant::now() + Duration::from_secs(30);
         let by = |deadline| {
             let priority = Priority::Interactive;
-            Dispatch { priority, deadline }.deadline_by(latest)
+            Dispatch {
+                priority,
+                deadline,
+                retry: Retry::Here,
+            }
+            .deadline_by(latest)
         };
         let sooner = latest - Duration::from_secs(1);
         assert_eq!(by(None), latest);

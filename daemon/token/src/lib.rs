@@ -25,6 +25,7 @@
 //! - **Generations**: object handles are good for one generation. Whatever makes them doubtful raises it, and workers fetch
 //!   the new ones. A session that saw an error which is not plainly the caller's is closed.
 //! - **Absent is not deleted**: keys of a token that is gone stay in the [`Catalogue`], and the token is looked for.
+//! - **The gate** lets nobody new to a token that is drained, and knows who is inside: what it has it finishes.
 //! - **The PIN guard** never tries a PIN twice that failed once, and writes a try down before it is made: after a restart it
 //!   knows as much.
 #![deny(unsafe_code)]
@@ -41,6 +42,7 @@ mod confine;
 mod engine;
 mod error;
 mod front;
+mod gate;
 mod guard;
 mod handle;
 mod job;
@@ -76,9 +78,10 @@ pub use catalogue::{Catalogue, KeyAlgorithm, KeyEntry, Roles};
 pub use child::{WorkerError, serve as serve_module};
 pub use config::{ModuleConfig, TokenConfig, TokenSelector};
 pub use error::{ModuleError, StartError, TokenError};
+pub use gate::{Drain, Place};
 pub use guard::{MemoryError, PinMemory};
-pub use handle::TokenHandle;
-pub use job::Dispatch;
+pub use handle::{Standing, TokenHandle};
+pub use job::{Dispatch, Retry};
 pub use key::{InvalidKeyId, KeyId};
 pub use mechanism::{DecryptScheme, Digest, SignInput, SignMechanism};
 pub use metrics::{

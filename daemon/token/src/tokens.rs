@@ -23,6 +23,7 @@ use crate::{
     engine::{Engine, EngineToken, spawn},
     error::{ModuleError, StartError},
     front::{Front, Server},
+    gate::Gate,
     guard::PinGuard,
     handle::TokenHandle,
     job::Job,
@@ -197,6 +198,9 @@ impl Tokens {
         let courier = Arc::new(Courier::new(Arc::clone(&board), Arc::clone(&queue), config.sessions));
         self.add(Front {
             board: Arc::clone(&board),
+            gate: Gate::new(config.queue),
+            passed_on: Default::default(),
+            sessions: config.sessions,
             call_deadline: config.call_deadline,
             queue: Arc::clone(&queue),
             waiting: Waiting::new(),
@@ -243,6 +247,9 @@ impl Tokens {
             .map_err(no_thread(&config.name))?;
         self.add(Front {
             board,
+            gate: Gate::new(config.queue),
+            passed_on: Default::default(),
+            sessions: config.sessions,
             call_deadline: config.call_deadline,
             queue,
             waiting: Waiting::new(),

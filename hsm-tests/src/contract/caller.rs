@@ -135,6 +135,7 @@ impl Caller {
     pub(super) fn lock(&mut self) -> Answer<Token> {
         let request = LockTokenRequest {
             name: format!("tokens/{TOKEN}"),
+            ..Default::default()
         };
         let answer = self.runtime.block_on(self.tokens.lock_token(request))?.into_inner();
         Ok(answer.token.unwrap_or_default())

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use chancery_proto::v1::{
     DigestAlgorithm, KeyManagementAlgorithm, KeyServiceDecryptRequest, KeyServiceSignRequest, ListTokensRequest,
-    OaepParameters, SignatureAlgorithm, Token, TokenState, UnlockTokenRequest, WatchTokensRequest,
+    LockTokenRequest, OaepParameters, SignatureAlgorithm, Token, TokenState, UnlockTokenRequest, WatchTokensRequest,
     key_service_client::KeyServiceClient, key_service_sign_request::Input, token_service_client::TokenServiceClient,
 };
 use hsm_tests::{command::run, daemon::Daemon, people::Person};
@@ -39,6 +39,16 @@ impl Client {
         number: u8,
         time: Option<Duration>,
     ) -> Result<Vec<u8>, Status> {
+        self.signed(person, number, time).await.map(|(signature, _)| signature)
+    }
+
+    /// The name of the token that signs.
+    pub(crate) async fn signed_by(&self, person: Person) -> Result<String, Status> {
+        let (_, token) = self.signed(person, 7, None).await?;
+        Ok(token.trim_start_matches("tokens/").to_owned())
+    }
+
+    async fn signed(&self, person: Person, number: u8, time: Option<Duration>) -> Result<(Vec<u8>, String), Status> {
         let algorithm = match person {
             Person::Carol => SignatureAlgorithm::EcdsaSha256,
             _ => SignatureAlgorithm::RsaPkcs1Sha256,
@@ -53,7 +63,8 @@ impl Client {
             request.set_timeout(time);
         }
         let answer = KeyServiceClient::new(self.channel.clone()).sign(request).await?;
-        Ok(answer.into_inner().signature.to_vec())
+        let answer = answer.into_inner();
+        Ok((answer.signature.to_vec(), answer.token))
     }
 
     pub(crate) async fn decrypt(&self, person: Person, ciphertext: &[u8]) -> Result<Vec<u8>, Status> {
@@ -115,6 +126,28 @@ impl Client {
         };
         let mut tokens = TokenServiceClient::new(self.channel.clone());
         tokens.unlock_token(request).await.map(drop)
+    }
+
+    /// Locks it, when it is drained or at once.
+    pub(crate) async fn lock(&self, name: &str, drain: bool) -> Result<Token, Status> {
+        let name = format!("tokens/{name}");
+        let mut tokens = TokenServiceClient::new(self.channel.clone());
+        let answer = tokens.lock_token(LockTokenRequest { name, drain }).await?;
+        Ok(answer.into_inner().token.unwrap())
+    }
+
+    /// Waits until so many operations wait for the token or run on it.
+    pub(crate) async fn busy_with(&self, name: &str, jobs: u32) {
+        let wait = async {
+            loop {
+                let token = self.token(name).await;
+                if token.jobs_waiting + token.jobs_running >= jobs {
+                    return;
+                }
+            }
+        };
+        let waited = tokio::time::timeout(PATIENCE, wait).await;
+        waited.unwrap_or_else(|_| panic!("{name} was never busy with {jobs} operations"));
     }
 
     /// Signs until it works, however long the token takes to come back.

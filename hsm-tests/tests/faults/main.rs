@@ -1,5 +1,5 @@
-//! Modules that hang and crash, tokens that are pulled and lock their PIN, behind a running daemon: it goes on serving, says
-//! what has happened, and nobody is left without an answer.
+//! Modules that hang and crash, tokens that are pulled, drained and lock their PIN, behind a running daemon: it goes on serving,
+//! says what has happened, and nobody is left without an answer.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,11 +11,14 @@
 
 mod client;
 mod crash;
+mod drain;
 mod hang;
 mod ladder;
 mod pins;
 mod presence;
+mod replicas;
 mod storm;
+mod waiting;
 
 use std::{future::Future, time::Duration};
 

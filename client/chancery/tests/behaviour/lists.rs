@@ -36,6 +36,7 @@ fn script() -> Script {
         last_error: "CKR_PIN_INCORRECT".to_owned(),
         sessions: 2,
         jobs_waiting: 7,
+        jobs_running: 3,
         worker_restarts: 1,
         ..v1::Token::default()
     };
@@ -108,6 +109,7 @@ async fn status_tells_the_health_of_the_daemon_and_of_its_tokens() {
     assert_eq!(state["daemon_version"], "1.2.3");
     assert_eq!(state["tokens"][0]["name"], "tokens/card");
     assert_eq!(state["tokens"][0]["jobs_waiting"], 7);
+    assert_eq!(state["tokens"][0]["jobs_running"], 3);
     let text = fake.run(&["status"]).await.stdout;
     assert!(text.starts_with("chanceryd 1.2.3 at unix:"), "{text}");
     assert!(text.contains(": serving\n"), "{text}");
@@ -115,6 +117,26 @@ async fn status_tells_the_health_of_the_daemon_and_of_its_tokens() {
         text.contains("\ncard   ready   -    0     2         7        1         CKR_PIN_INCORRECT  -\n"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn a_token_that_is_drained_is_shown_as_not_serving_with_the_reason() {
+    let mut drained = script();
+    drained.tokens[0].set_drain_reason(v1::DrainReason::Maintenance);
+    let fake = Fake::start(drained);
+    let state = json(&fake, "status").await;
+    let token = &state["tokens"][0];
+    assert_eq!(
+        (&token["state"], &token["health"]),
+        (&"ready".into(), &"not-serving".into())
+    );
+    assert_eq!(token["drain_reason"], "maintenance");
+    assert!(state["tokens"][1]["drain_reason"].is_null());
+    for (arguments, wanted) in [(&["lock", "card", "--drain"][..], true), (&["lock", "card"], false)] {
+        let run = fake.run(arguments).await;
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        assert_eq!(run.stdout.contains("drained"), wanted, "{}", run.stdout);
+    }
 }
 
 /// The second token is locked, then ready.

@@ -1,6 +1,6 @@
 //! What goes on beside the requests as long as the daemon runs.
 
-use chancery_token::{Ending, Notice, TokenHandle, TokenState};
+use chancery_token::{Ending, Notice, TokenHandle};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio_stream::wrappers::WatchStream;
@@ -67,9 +67,6 @@ pub(super) async fn keep_alive(audit: Trail, pulse: Pulse) {
 }
 
 pub(super) fn summary(tokens: &[TokenHandle]) -> String {
-    let ready = tokens
-        .iter()
-        .filter(|token| token.status().state == TokenState::Ready)
-        .count();
+    let ready = tokens.iter().filter(|token| token.standing().serves()).count();
     format!("{ready} of {} tokens ready", tokens.len())
 }

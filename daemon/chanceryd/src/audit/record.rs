@@ -96,6 +96,8 @@ pub(super) struct EventBody<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    retry_of: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     algorithm: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<&'a str>,
@@ -143,6 +145,7 @@ impl<'a> EventBody<'a> {
             identity: event.identity,
             key: event.key,
             token: event.token,
+            retry_of: event.retry_of,
             algorithm: event.detail.algorithm,
             digest: event.detail.digest,
         }

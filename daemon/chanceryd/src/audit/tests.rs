@@ -16,6 +16,7 @@ fn event(caller: &Caller) -> Event<'_> {
         identity: Some("alice@example.org"),
         key: None,
         token: Some("card"),
+        retry_of: None,
         detail: Detail {
             algorithm: Some("ECDSA_SHA256"),
             digest: None,

@@ -192,6 +192,9 @@ impl Found {
             call_deadline: self.time("limits.call_deadline", raw.call_deadline.as_deref(), seconds(30)),
             call_grace: self.time("limits.call_grace", raw.call_grace.as_deref(), seconds(5)),
             module_load: self.time("limits.module_load", raw.module_load.as_deref(), seconds(60)),
+            absent_wait: self
+                .time_or_none("limits.absent_wait", raw.absent_wait.as_deref(), seconds(5))
+                .unwrap_or_default(),
             drain: self.time("limits.drain", raw.drain.as_deref(), seconds(30)),
             message,
         }

@@ -88,6 +88,7 @@ pub(super) struct RawLimits {
     pub(super) call_deadline: Option<String>,
     pub(super) call_grace: Option<String>,
     pub(super) module_load: Option<String>,
+    pub(super) absent_wait: Option<String>,
     pub(super) drain: Option<String>,
 }
 
@@ -147,6 +148,8 @@ pub(super) struct RawToken {
     pub(super) queue: Option<i64>,
     pub(super) keep_alive: Option<String>,
     pub(super) pin: Option<RawPin>,
+    #[serde(default)]
+    pub(super) maintenance: bool,
 }
 
 #[derive(Debug, Deserialize)]

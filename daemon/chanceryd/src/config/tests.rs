@@ -39,10 +39,23 @@ fn times_are_read_with_their_units() {
 }
 
 #[test]
+fn a_wait_of_no_time_is_none_at_all() {
+    let wait = |text: &str| parse(&format!("[limits]\nabsent_wait = {text:?}")).map(|config| config.limits.absent_wait);
+    assert_eq!(wait("0s").unwrap(), Duration::ZERO);
+    assert_eq!(wait("2s").unwrap(), Duration::from_secs(2));
+    assert_eq!(parse("").unwrap().limits.absent_wait, Duration::from_secs(5));
+    wait("never").unwrap_err();
+}
+
+#[test]
 fn what_needs_a_restart_is_told_apart_from_what_a_reload_changes() {
     let old = parse("").unwrap();
     let reloadable = parse("[log]\nlevel = \"debug\"\n[certificates]\ndirectory = \"/c\"").unwrap();
     assert!(old.needs_restart_for(&reloadable).is_empty());
+    let serving = "[[module]]\nname = \"m\"\npath = \"/m\"\n[[token]]\nname = \"t\"\nmodule = \"m\"\nlabel = \"t\"\n";
+    let in_maintenance = parse(&format!("{serving}maintenance = true\n")).unwrap();
+    assert!(in_maintenance.tokens[0].maintenance);
+    assert!(parse(serving).unwrap().needs_restart_for(&in_maintenance).is_empty());
     let moved = parse("[audit]\nfile = \"/a\"\n[limits]\nnesting = 3").unwrap();
     assert_eq!(old.needs_restart_for(&moved), ["audit", "limits"]);
 }

@@ -80,6 +80,7 @@ fn code(error: &OpError) -> Code {
 fn token_code(error: &TokenError) -> Code {
     match error {
         TokenError::Absent { .. }
+        | TokenError::Draining { .. }
         | TokenError::Shutdown { .. }
         | TokenError::PinMemory { .. }
         | TokenError::WorkerLost { .. } => Code::Unavailable,
@@ -106,7 +107,9 @@ fn retry(error: &OpError) -> Option<Duration> {
         | OpError::Token(TokenError::QueueFull { .. } | TokenError::Ckr { .. } | TokenError::WorkerLost { .. }) => {
             Some(SOON)
         }
-        OpError::Token(TokenError::Absent { .. } | TokenError::Shutdown { .. }) => Some(LATER),
+        OpError::Token(TokenError::Absent { .. } | TokenError::Draining { .. } | TokenError::Shutdown { .. }) => {
+            Some(LATER)
+        }
         OpError::Spool(SpoolError::Full { .. }) => Some(LATER),
         _ => None,
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chancery_proto::v1::token_service_server::TokenService;
 use chancery_proto::v1::{
-    ListTokensRequest, ListTokensResponse, LockTokenRequest, LockTokenResponse, PinStatus, Token, TokenState,
-    UnlockTokenRequest, UnlockTokenResponse, WatchTokensRequest,
+    DrainReason, ListTokensRequest, ListTokensResponse, LockTokenRequest, LockTokenResponse, PinStatus, Token,
+    TokenState, UnlockTokenRequest, UnlockTokenResponse, WatchTokensRequest,
 };
 use chancery_token as token;
 use tonic::{Request, Response, Status};
@@ -76,8 +76,9 @@ impl TokenService for Tokens {
 
     async fn lock_token(&self, request: Request<LockTokenRequest>) -> Result<Response<LockTokenResponse>, Status> {
         let call = call::of(&request, "chancery.v1.TokenService/LockToken")?;
+        let LockTokenRequest { name, drain } = request.into_inner();
         let work = async {
-            let token = ops::tokens::lock(&self.context, &call, convert::token(&request.get_ref().name)?).await?;
+            let token = ops::tokens::lock(&self.context, &call, convert::token(&name)?, drain).await?;
             Ok(LockTokenResponse {
                 token: Some(describe(token)),
             })
@@ -111,10 +112,23 @@ fn describe(described: ops::tokens::Described) -> Token {
         token::PinStatus::FinalTry => PinStatus::FinalTry,
         token::PinStatus::Locked => PinStatus::Locked,
     };
+    let (drain_reason, drained) = match described.drain {
+        None => (DrainReason::Unspecified, ""),
+        Some(token::Drain::ByHand) => (
+            DrainReason::Lock,
+            "it takes no new work until it is unlocked: it was drained to be locked",
+        ),
+        Some(token::Drain::Maintenance) => (
+            DrainReason::Maintenance,
+            "it takes no new work: it is in maintenance, says the configuration",
+        ),
+    };
+    let details = [status.detail.as_str(), drained].into_iter();
+    let details: Vec<&str> = details.filter(|detail| !detail.is_empty()).collect();
     Token {
         name: convert::token_name(&described.name),
         state: state.into(),
-        detail: status.detail,
+        detail: details.join("; "),
         last_error: status.last_error.unwrap_or_default().into_owned(),
         module: status.module,
         label: status.label,
@@ -127,7 +141,9 @@ fn describe(described: ops::tokens::Described) -> Token {
         pin_status: pin_status.into(),
         unlock_expire_time: described.lease.and_then(|lease| lease.expires).map(Into::into),
         unlock_uses_left: described.lease.and_then(|lease| lease.uses),
+        drain_reason: drain_reason.into(),
         jobs_waiting: u32::try_from(described.jobs_waiting).unwrap_or(u32::MAX),
+        jobs_running: u32::try_from(described.jobs_running).unwrap_or(u32::MAX),
         worker_restarts: described.worker_restarts,
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use chancery_token::{
-    BOUNDS, HistogramSnapshot, Login, MetricsSnapshot, Operation, PinStatus, TokenHandle, TokenState, TokenStatus,
+    BOUNDS, Drain, HistogramSnapshot, Login, MetricsSnapshot, Operation, PinStatus, TokenHandle, TokenState,
+    TokenStatus,
 };
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, NoLabelSet};
@@ -28,6 +29,8 @@ const PIN_STATUSES: [PinStatus; 4] = [
     PinStatus::FinalTry,
     PinStatus::Locked,
 ];
+
+const DRAINS: [Option<Drain>; 2] = [Some(Drain::ByHand), Some(Drain::Maintenance)];
 
 impl Collector for Sources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -85,7 +88,10 @@ impl Sources {
 struct Token<'a> {
     name: &'a str,
     status: TokenStatus,
+    drain: Option<Drain>,
     jobs_waiting: usize,
+    jobs_running: usize,
+    passed_on: u64,
     metrics: MetricsSnapshot,
 }
 
@@ -94,7 +100,10 @@ impl<'a> Token<'a> {
         Self {
             name: token.name(),
             status: token.status(),
+            drain: token.drain(),
             jobs_waiting: token.jobs_waiting(),
+            jobs_running: token.jobs_running(),
+            passed_on: token.passed_on(),
             metrics: token.metrics(),
         }
     }
@@ -109,13 +118,19 @@ fn statuses(encoder: &mut DescriptorEncoder<'_>, tokens: &[Token<'_>]) -> fmt::R
         encoder,
         "token_state",
         "1 for the state that a token is in, 0 for the others",
-        each(tokens, STATES, "state", state, |status| status.state),
+        each(tokens, STATES, "state", state, |token| token.status.state),
     )?;
     gauges(
         encoder,
         "token_pin_status",
         "1 for what a token says of the tries that its PIN has left, 0 for the rest",
-        each(tokens, PIN_STATUSES, "status", pin_status, |status| status.pin),
+        each(tokens, PIN_STATUSES, "status", pin_status, |token| token.status.pin),
+    )?;
+    gauges(
+        encoder,
+        "token_drain",
+        "1 for why a token takes no new work, 0 for the rest",
+        each(tokens, DRAINS, "reason", drain, |token| token.drain),
     )?;
     let number = |of: fn(&TokenStatus) -> u64| tokens.iter().map(move |token| ([token.label()], of(&token.status)));
     gauges(
@@ -143,8 +158,20 @@ fn work(encoder: &mut DescriptorEncoder<'_>, tokens: &[Token<'_>]) -> fmt::Resul
     gauges(
         encoder,
         "token_jobs_waiting",
-        "Operations that wait for a worker session",
+        "Operations that wait for a worker session, or for a token to come back",
         tokens.iter().map(|token| ([token.label()], token.jobs_waiting as u64)),
+    )?;
+    gauges(
+        encoder,
+        "token_jobs_running",
+        "Operations that a token has been given and has not answered",
+        tokens.iter().map(|token| ([token.label()], token.jobs_running as u64)),
+    )?;
+    counters(
+        encoder,
+        "token_passed_on",
+        "Operations that another token was asked for after this one could not do them",
+        tokens.iter().map(|token| ([token.label()], token.passed_on)),
     )?;
     histograms(
         encoder,
@@ -215,10 +242,10 @@ fn each<'a, T: Copy + PartialEq + 'a, const COUNT: usize>(
     values: [T; COUNT],
     label: &'static str,
     name: fn(T) -> &'static str,
-    of: fn(&TokenStatus) -> T,
+    of: fn(&Token<'_>) -> T,
 ) -> impl Iterator<Item = (Labels<'a, 2>, u64)> {
     tokens.iter().flat_map(move |token| {
-        let is = of(&token.status);
+        let is = of(token);
         values.map(|value| ([token.label(), (label, name(value))], u64::from(value == is)))
     })
 }
@@ -230,6 +257,14 @@ const fn state(state: TokenState) -> &'static str {
         TokenState::Locked => "locked",
         TokenState::Ready => "ready",
         TokenState::Failed => "failed",
+    }
+}
+
+const fn drain(drain: Option<Drain>) -> &'static str {
+    match drain {
+        None => "none",
+        Some(Drain::ByHand) => "lock",
+        Some(Drain::Maintenance) => "maintenance",
     }
 }
 

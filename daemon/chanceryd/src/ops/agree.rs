@@ -5,7 +5,7 @@ use chancery_smime::algorithm::DigestAlgorithm;
 use chancery_token::{KeyId, Priority};
 use zeroize::Zeroizing;
 
-use super::private_key::{self, Use};
+use super::private_key::{self, Task, Use, Work};
 use super::{Call, Context, Invalid, OpError, kdf, keys, point};
 use crate::audit::{Detail, Event};
 use crate::policy::Operation;
@@ -56,31 +56,29 @@ pub async fn agree(context: &Context, call: &Call, request: Request) -> Result<A
     private_key::require_role(key, Use::Decrypt)?;
     point::check(key.algorithm, &request.peer_public_key)?;
     let length = request.kdf.as_ref().map(check_kdf).transpose()?;
-    let token = private_key::choose(&context.directory, key, Use::Decrypt)?;
     let event = Event {
         key: Some(&key.hex),
-        token: Some(token.name()),
         detail: Detail {
             algorithm: Some("ecdh"),
             digest: None,
         },
         ..call.event(Operation::DecryptRaw, Some(&grant))
     };
-    let work = token.agree(
-        key.id,
-        request.peer_public_key.to_vec(),
-        call.dispatch(request.priority),
-    );
-    let z = private_key::run(context, call, &event, work).await?;
+    let task = Task {
+        key,
+        work: Work::Agree {
+            peer: request.peer_public_key,
+        },
+        priority: request.priority,
+        event,
+    };
+    let (z, token) = private_key::run_on_a_replica(context, call, task, |answer| answer).await?;
     point::check_secret(key.algorithm, &z)?;
     let secret = match (&request.kdf, length) {
         (Some(parameters), Some(length)) => kdf::x963(parameters.digest, &z, &parameters.shared_info, length),
         _ => z,
     };
-    Ok(Agreed {
-        secret,
-        token: token.name().to_owned(),
-    })
+    Ok(Agreed { secret, token })
 }
 
 /// The length to derive, once the parameters are in range.

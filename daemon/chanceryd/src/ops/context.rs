@@ -1,15 +1,16 @@
 //! What every operation has at hand, and what it knows about the call that asked for it.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use chancery_smime::algorithm::{ContentEncryptionAlgorithm, DigestAlgorithm};
 use chancery_smime::limits::Limits;
-use chancery_token::{Dispatch, Priority};
+use chancery_token::Priority;
 use tokio::sync::watch;
 
 use super::OpError;
 use super::admission::{Admission, Full, Place};
+use super::private_key::Troubles;
 use super::rejection::ImplicitRejection;
 use super::tokens::Leases;
 use crate::audit::{Detail, Event, Trail};
@@ -38,6 +39,7 @@ pub struct Context {
     mail: Admission,
     watches: Admission,
     pub(super) leases: Arc<Leases>,
+    pub(super) troubles: Troubles,
     stopping: watch::Sender<bool>,
 }
 
@@ -60,6 +62,10 @@ pub struct Settings {
     pub content_encryption: ContentEncryptionAlgorithm,
     /// The queue of messages whose request names none.
     pub mail_priority: Priority,
+    /// How long one operation may take, on all tokens that are asked for it together.
+    pub call_deadline: Duration,
+    /// How long a request waits for a token that is absent; zero for not at all.
+    pub absent_wait: Duration,
     /// Where ciphertext waits for its tag.
     pub spool: SpoolSettings,
 }
@@ -73,6 +79,7 @@ impl Context {
     pub fn new(directory: Directory, grants: Live, audit: Trail, settings: Settings) -> Result<Self, getrandom::Error> {
         let mail = Admission::new(settings.mail_streams, settings.mail_streams_per_caller);
         let leases = Leases::new(audit.clone());
+        let troubles = Troubles::new(directory.tokens().len());
         Ok(Self {
             directory,
             grants,
@@ -82,6 +89,7 @@ impl Context {
             mail,
             watches: Admission::new(WATCHES, WATCHES_PER_CALLER),
             leases,
+            troubles,
             stopping: watch::Sender::new(false),
         })
     }
@@ -195,14 +203,8 @@ impl Call {
             identity: None,
             key: None,
             token: None,
+            retry_of: None,
             detail: Detail::default(),
-        }
-    }
-
-    pub(super) fn dispatch(&self, priority: Priority) -> Dispatch {
-        Dispatch {
-            priority,
-            deadline: self.deadline,
         }
     }
 }

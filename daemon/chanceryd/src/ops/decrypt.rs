@@ -7,7 +7,7 @@ use x509_cert::der::Decode;
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 use zeroize::Zeroizing;
 
-use super::private_key::{self, Use};
+use super::private_key::{self, Task, Use, Work};
 use super::sign::token_digest;
 use super::{Call, Context, Invalid, OpError, keys};
 use crate::audit::{Detail, Event};
@@ -68,28 +68,31 @@ pub async fn decrypt(context: &Context, call: &Call, request: Request) -> Result
     private_key::require_role(key, Use::Decrypt)?;
     check_ciphertext(key, &request.ciphertext)?;
     let (scheme, algorithm, implicit) = checked(request.scheme)?;
-    let token = private_key::choose(&context.directory, key, Use::Decrypt)?;
     let event = Event {
         key: Some(&key.hex),
-        token: Some(token.name()),
         detail: Detail {
             algorithm: Some(algorithm),
             digest: None,
         },
         ..call.event(Operation::DecryptRaw, Some(&grant))
     };
-    let dispatch = call.dispatch(request.priority);
     let ciphertext = request.ciphertext;
-    let sent = ciphertext.clone();
-    // What the padding was like stays in here: the trail says that the key was used, and for v1.5 nothing else.
-    let work = async {
-        match token.decrypt(key.id, scheme, sent.to_vec(), dispatch).await {
-            Ok(plaintext) => Ok(Some(plaintext)),
-            Err(TokenError::DecryptionFailed { .. }) if implicit.is_some() => Ok(None),
-            Err(error) => Err(error),
-        }
+    let task = Task {
+        key,
+        work: Work::Decrypt {
+            scheme,
+            ciphertext: ciphertext.clone(),
+        },
+        priority: request.priority,
+        event,
     };
-    let found = private_key::run(context, call, &event, work).await?;
+    // What the padding was like stays in here: the trail says that the key was used, and for v1.5 nothing else.
+    let settle = |answer| match answer {
+        Ok(plaintext) => Ok(Some(plaintext)),
+        Err(TokenError::DecryptionFailed { .. }) if implicit.is_some() => Ok(None),
+        Err(error) => Err(error),
+    };
+    let (found, token) = private_key::run_on_a_replica(context, call, task, settle).await?;
     let plaintext = match (implicit, found) {
         (Some(length), found) => {
             let found = found.as_ref().map(|found| found.as_slice());
@@ -98,10 +101,7 @@ pub async fn decrypt(context: &Context, call: &Call, request: Request) -> Result
         (None, Some(plaintext)) => plaintext,
         (None, None) => return Err(OpError::DecryptionFailed),
     };
-    Ok(Decrypted {
-        plaintext,
-        token: token.name().to_owned(),
-    })
+    Ok(Decrypted { plaintext, token })
 }
 
 /// The scheme for the token, its name, and for v1.5 the length that the answer has in any case.

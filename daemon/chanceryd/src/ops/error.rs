@@ -140,6 +140,7 @@ impl From<TokenError> for OpError {
 fn token_reason(error: &TokenError) -> &'static str {
     match error {
         TokenError::Absent { .. } => "TOKEN_ABSENT",
+        TokenError::Draining { .. } => "TOKEN_DRAINING",
         TokenError::Locked { .. } => "TOKEN_LOCKED",
         TokenError::PinIncorrect { .. } => "PIN_INCORRECT",
         TokenError::PinAlreadyFailed { .. } => "PIN_ALREADY_FAILED",

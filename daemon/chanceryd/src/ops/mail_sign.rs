@@ -10,7 +10,7 @@ use chancery_token::{KeyAlgorithm, Priority, SignInput};
 use tokio_stream::Stream;
 
 use super::pipeline::{self, Sink, Source};
-use super::private_key::{self, Use};
+use super::private_key::{self, Task, Use, Work};
 use super::sign::{mechanism, name, suits};
 use super::{Call, Context, Invalid, OpError, identities, random, sender, smime_error};
 use crate::audit::{Detail, Event};
@@ -134,12 +134,10 @@ struct Job<'a> {
 impl Job<'_> {
     async fn run(&self, context: &Context, call: &Call, what: ToBeSigned) -> Result<(Vec<u8>, String), OpError> {
         let key = &self.signing.key;
-        let token = private_key::choose(&context.directory, key, Use::Sign)?;
         let content_digest = hex(&what.content_digest);
         let event = Event {
             identity: Some(&self.identity.address),
             key: Some(&key.hex),
-            token: Some(token.name()),
             detail: Detail {
                 algorithm: Some(name(what.algorithm)),
                 digest: Some(&content_digest),
@@ -150,9 +148,17 @@ impl Job<'_> {
             SignatureAlgorithm::Ed25519 => SignInput::Data(what.bytes),
             _ => SignInput::Digest(what.digest()),
         };
-        let work = token.sign(key.id, mechanism(what.algorithm), input, call.dispatch(self.priority));
-        let signature = private_key::run(context, call, &event, work).await?;
-        Ok((signature, token.name().to_owned()))
+        let task = Task {
+            key,
+            work: Work::Sign {
+                mechanism: mechanism(what.algorithm),
+                input,
+            },
+            priority: self.priority,
+            event,
+        };
+        let (mut signature, token) = private_key::run_on_a_replica(context, call, task, |answer| answer).await?;
+        Ok((std::mem::take(&mut *signature), token))
     }
 }
 

@@ -1,13 +1,20 @@
-//! The one way to a private key: intent, token, outcome. Whoever comes here has been authorized.
+//! The one way to a private key: intent, token, outcome. Whoever comes here has been authorized. Which of the tokens that have
+//! a key is asked, and which one after it, is in `replicas`.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod choice;
+mod replicas;
+mod work;
 
-use chancery_token::{TokenError, TokenHandle, TokenState};
+use chancery_token::TokenError;
 
 use super::{Call, Context, OpError};
 use crate::audit::{Event, Outcome};
-use crate::directory::{Directory, Key, Replica};
+use crate::directory::Key;
 use crate::policy::Operation;
+
+pub(super) use choice::Troubles;
+pub(super) use replicas::{Task, run_on_a_replica};
+pub(super) use work::Work;
 
 /// What a replica must be able to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,11 +34,28 @@ pub(super) async fn run<T>(
     event: &Event<'_>,
     work: impl Future<Output = Result<T, TokenError>>,
 ) -> Result<T, OpError> {
+    attempt(context, call, event, work).await?.result.map_err(OpError::from)
+}
+
+/// What came of one token's try, which the trail knows by the number of its intent.
+struct Attempt<T> {
+    intent: u64,
+    result: Result<T, TokenError>,
+}
+
+/// The same. An error is one that no other token would help against.
+async fn attempt<T>(
+    context: &Context,
+    call: &Call,
+    event: &Event<'_>,
+    work: impl Future<Output = Result<T, TokenError>>,
+) -> Result<Attempt<T>, OpError> {
     call.still_wanted()?;
     let intent = context.audit.intent(event)?;
-    let result = leased(context, event, work).await.map_err(OpError::from);
-    let outcome = match &result {
-        Ok(_) => Outcome::Done,
+    let number = intent.sequence();
+    let result = leased(context, event, work).await;
+    match &result {
+        Ok(_) => intent.outcome(Outcome::Done)?,
         Err(error) => {
             tracing::warn!(
                 request_id = call.request_id,
@@ -41,11 +65,11 @@ pub(super) async fn run<T>(
                 error = error as &dyn std::error::Error,
                 "the token did not do it"
             );
-            Outcome::Failed { reason: error.reason() }
+            let reason = OpError::from(error.clone()).reason();
+            intent.outcome(Outcome::Failed { reason })?;
         }
-    };
-    intent.outcome(outcome)?;
-    result
+    }
+    Ok(Attempt { intent: number, result })
 }
 
 /// Does `work` as one of the uses for which the token was unlocked, if they are counted or limited in time.
@@ -72,35 +96,4 @@ pub(super) fn require_role(key: &Key, wanted: Use) -> Result<(), OpError> {
     } else {
         Err(OpError::KeyRoleMismatch { key: key.id, wanted })
     }
-}
-
-/// A token that can do it with this key now; if there are several, each in turn. If none is ready, the error says what
-/// the first of them lacks.
-pub(super) fn choose<'a>(directory: &'a Directory, key: &Key, wanted: Use) -> Result<&'a TokenHandle, OpError> {
-    static TURN: AtomicUsize = AtomicUsize::new(0);
-    let able = |replica: &&Replica| match wanted {
-        Use::Sign => replica.can_sign,
-        Use::Decrypt => replica.can_decrypt,
-    };
-    let tokens: Vec<&TokenHandle> = key
-        .replicas
-        .iter()
-        .filter(able)
-        .filter_map(|r| directory.token_of(r))
-        .collect();
-    if let [only] = tokens.as_slice() {
-        // The token itself answers when it is not there.
-        return Ok(only);
-    }
-    let ready: Vec<&TokenHandle> = tokens
-        .iter()
-        .copied()
-        .filter(|token| token.status().state == TokenState::Ready)
-        .collect();
-    let turn = TURN.fetch_add(1, Ordering::Relaxed);
-    let chosen = turn
-        .checked_rem(ready.len())
-        .and_then(|n| ready.get(n))
-        .or(tokens.first());
-    chosen.copied().ok_or(OpError::KeyNotFound(key.id))
 }

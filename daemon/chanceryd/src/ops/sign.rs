@@ -5,7 +5,7 @@ use chancery_smime::algorithm::{DigestAlgorithm, SignatureAlgorithm};
 use chancery_smime::digest::digest;
 use chancery_token::{Digest, KeyAlgorithm, KeyId, Priority, SignInput, SignMechanism};
 
-use super::private_key::{self, Use};
+use super::private_key::{self, Task, Use, Work};
 use super::{Call, Context, Invalid, OpError, keys, pipeline};
 use crate::audit::{Detail, Event};
 use crate::caller::hex;
@@ -57,26 +57,27 @@ pub async fn sign(context: &Context, call: &Call, request: Request) -> Result<Si
     private_key::require_role(key, Use::Sign)?;
     suits(key.algorithm, request.algorithm)?;
     let (input, digest_hex) = checked(request.algorithm, request.input).await?;
-    let token = private_key::choose(&context.directory, key, Use::Sign)?;
     let event = Event {
         key: Some(&key.hex),
-        token: Some(token.name()),
         detail: Detail {
             algorithm: Some(name(request.algorithm)),
             digest: Some(&digest_hex),
         },
         ..call.event(Operation::SignRaw, Some(&grant))
     };
-    let work = token.sign(
-        key.id,
-        mechanism(request.algorithm),
-        input,
-        call.dispatch(request.priority),
-    );
-    let signature = private_key::run(context, call, &event, work).await?;
+    let task = Task {
+        key,
+        work: Work::Sign {
+            mechanism: mechanism(request.algorithm),
+            input,
+        },
+        priority: request.priority,
+        event,
+    };
+    let (mut signature, token) = private_key::run_on_a_replica(context, call, task, |answer| answer).await?;
     Ok(Signed {
-        signature,
-        token: token.name().to_owned(),
+        signature: std::mem::take(&mut *signature),
+        token,
     })
 }
 

@@ -61,6 +61,8 @@ impl Fixture {
             digest: DigestAlgorithm::Sha256,
             content_encryption: ContentEncryptionAlgorithm::Aes256Gcm,
             mail_priority: Priority::Interactive,
+            call_deadline: Duration::from_secs(30),
+            absent_wait: Duration::ZERO,
             spool: SpoolSettings {
                 directory: directory.path().to_owned(),
                 hold_in_memory: 1 << 20,
@@ -220,7 +222,7 @@ async fn lists_show_what_the_caller_may_list_and_nothing_else() {
         Err(OpError::NotPermitted)
     ));
     assert!(matches!(
-        tokens::lock(context, &call(), "card").await,
+        tokens::lock(context, &call(), "card", false).await,
         Err(OpError::NotPermitted)
     ));
 }

@@ -5,7 +5,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use chancery_token::{Pin, TokenError, TokenHandle, TokenStatus};
+use chancery_token::{Drain, Pin, TokenError, TokenHandle, TokenStatus};
 use zeroize::Zeroizing;
 
 use super::{Call, Context, Invalid, OpError, Page, PageRequest, private_key};
@@ -28,8 +28,12 @@ pub struct Described {
     pub status: TokenStatus,
     /// For how long it is unlocked, if that has an end.
     pub lease: Option<Left>,
-    /// Operations that wait for a worker session.
+    /// Why it takes no new work, if it takes none.
+    pub drain: Option<Drain>,
+    /// Operations that wait for a worker session, or for the token to come back.
     pub jobs_waiting: usize,
+    /// Operations that it has been given and has not answered.
+    pub jobs_running: usize,
     /// How often the process around its module was started again.
     pub worker_restarts: u64,
 }
@@ -75,20 +79,48 @@ pub async fn unlock(
     run(context, call, token, &grant, work).await
 }
 
-/// Logs out of a token and forgets its PIN.
+/// Logs out of a token and forgets its PIN: at once, or when it is `drained` of all that it has to do. Until then it takes
+/// nothing new, and also when nobody waits for this any more.
 ///
 /// # Errors
 ///
 /// [`OpError::NotPermitted`] without an `admin` grant, whether the token exists or not; what the token says.
-pub async fn lock(context: &Context, call: &Call, name: &str) -> Result<Described, OpError> {
+pub async fn lock(context: &Context, call: &Call, name: &str, drained: bool) -> Result<Described, OpError> {
     let (token, grant) = authorized(context, call, name)?;
     let work = async {
+        if drained {
+            return drain(context, token).await;
+        }
         let result = token.lock().await;
         // Whatever came of it, the PIN is forgotten.
         context.leases.end(token);
         result
     };
     run(context, call, token, &grant, work).await
+}
+
+/// Drains a token and locks it, to the end even if nobody waits for it any more.
+async fn drain(context: &Context, token: &TokenHandle) -> Result<(), TokenError> {
+    let (leases, audit, token) = (Arc::clone(&context.leases), context.audit.clone(), token.clone());
+    let name = token.name().to_owned();
+    let work = async move {
+        let result = token.drain_and_lock().await;
+        if let Ok(false) = result {
+            return Ok(());
+        }
+        // Whatever came of it, the PIN is forgotten.
+        leases.end(&token);
+        result?;
+        let name = token.name();
+        if let Err(error) = audit.note("token-drained", &format!("{name}: its work is done, and it is locked")) {
+            tracing::error!(token = name, %error, "that the token is drained could not be recorded");
+        }
+        Ok(())
+    };
+    // It only fails if it panics or the runtime ends.
+    tokio::spawn(work)
+        .await
+        .unwrap_or(Err(TokenError::Shutdown { token: name }))
 }
 
 fn may_list(context: &Context, call: &Call) -> Result<(), OpError> {
@@ -136,7 +168,9 @@ fn describe(context: &Context, token: &TokenHandle) -> Described {
         lease: context.leases.left(token.name()),
         name: token.name().to_owned(),
         status: token.status(),
+        drain: token.drain(),
         jobs_waiting: token.jobs_waiting(),
+        jobs_running: token.jobs_running(),
         worker_restarts: token.worker_restarts(),
     }
 }

@@ -23,7 +23,7 @@ use tracing::Span;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{
-    job::{Answer, Job, Reply},
+    job::{Answer, Job, Reply, Retry},
     packet::{Received, receive_packet, send_packet},
     protocol::{self, AnswerBody, AnswerFrame, MAX_PACKET, OwnedJobFrame},
     queue::Next,
@@ -98,6 +98,7 @@ impl JobSocket {
             queued: now,
             deadline: now + frame.time_left,
             lost: 0,
+            retry: Retry::Never,
             span: Span::none(),
             reply: Reply::Socket(Arc::clone(self), frame.id),
         })

@@ -17,7 +17,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::{
     board::{Board, lock},
     error::TokenError,
-    job::{Answer, Job},
+    job::{Answer, Job, Retry},
     packet::send_packet,
     protocol::{self, AnswerBody, AnswerFrame, JobFrame, MAX_PACKET},
     queue::Queue,
@@ -261,7 +261,7 @@ impl Courier {
         oldest.map(|since| now.saturating_duration_since(since))
     }
 
-    /// The process has gone. What it had is given to the next one, once.
+    /// The process has gone. What it had is given to the next one, once, unless another token can have it.
     pub(super) fn disconnect(&self, how: &str) {
         let mut state = lock(&self.state);
         state.socket = None;
@@ -272,7 +272,7 @@ impl Courier {
         // The oldest is put back last, and comes first again.
         flights.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
         for mut job in flights.into_iter().filter_map(|(_, flight)| flight.job) {
-            if job.lost < MAX_LOST {
+            if job.lost < MAX_LOST && job.retry == Retry::Here {
                 job.lost += 1;
                 if let Some(job) = self.queue.put_back(job) {
                     job.answer(Err(self.shut_down()));

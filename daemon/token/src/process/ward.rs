@@ -15,7 +15,7 @@ use crate::{
     board::Board,
     config::TokenSelector,
     error::TokenError,
-    job::Job,
+    job::{Job, Retry},
     pin::Pin,
     pins::{Admission, Pins, Purpose},
     protocol::{PinOctets, StartToken, ToWorker},
@@ -112,7 +112,7 @@ impl Ward {
         self.board.replace_status(status);
         self.courier.set_open(state == TokenState::Ready);
         if !self.board.is_ready() {
-            self.refuse_waiting();
+            self.refuse_waiting(|_| true);
         }
     }
 
@@ -163,7 +163,9 @@ impl Ward {
     pub(super) fn wait_for_the_next(&mut self, detail: &str, parked: bool) {
         self.board.process_ended(detail, !parked);
         if parked {
-            self.refuse_waiting();
+            self.refuse_waiting(|_| true);
+        } else {
+            self.refuse_waiting(|job| job.retry == Retry::Elsewhere);
         }
     }
 
@@ -239,8 +241,8 @@ impl Ward {
     }
 
     /// Those who wait for a token that cannot be used are told why.
-    fn refuse_waiting(&self) {
-        for job in self.queue.remove_if(|_| true) {
+    fn refuse_waiting(&self, whom: impl Fn(&Job) -> bool) {
+        for job in self.queue.remove_if(whom) {
             job.answer(Err(self.board.unavailable()));
         }
     }

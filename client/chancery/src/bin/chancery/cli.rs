@@ -182,6 +182,9 @@ pub(crate) struct UnlockArgs {
 pub(crate) struct LockArgs {
     /// The token's name in the daemon's configuration; `chancery tokens` lists them.
     pub(crate) token: String,
+    /// Let it finish all work that it has first; it takes nothing new from now on, until it is unlocked.
+    #[arg(long)]
+    pub(crate) drain: bool,
 }
 
 /// The digests that signatures are made with.

@@ -2,8 +2,8 @@
 //! they are documented in `docs/cli.md` and do not change.
 
 use chancery::v1::{
-    CheckResult, ContentEncryptionAlgorithm, DigestAlgorithm, KeyAlgorithm, KeyManagementAlgorithm, KeyRole, PinStatus,
-    SignatureAlgorithm, TokenState,
+    CheckResult, ContentEncryptionAlgorithm, DigestAlgorithm, DrainReason, KeyAlgorithm, KeyManagementAlgorithm,
+    KeyRole, PinStatus, SignatureAlgorithm, TokenState,
 };
 
 /// The word for a value; none for "not given" and "not known".
@@ -77,6 +77,10 @@ words!(PinStatus {
     CountLow => "count-low",
     FinalTry => "final-try",
     Locked => "locked",
+});
+words!(DrainReason {
+    Lock => "lock",
+    Maintenance => "maintenance",
 });
 words!(CheckResult {
     Passed => "passed",

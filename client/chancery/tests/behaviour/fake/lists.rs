@@ -164,7 +164,12 @@ impl v1::token_service_server::TokenService for Lists {
         &self,
         request: Request<v1::LockTokenRequest>,
     ) -> Result<Response<v1::LockTokenResponse>, Status> {
-        let token = self.token(&request.into_inner().name)?;
+        let v1::LockTokenRequest { name, drain } = request.into_inner();
+        let mut token = self.token(&name)?;
+        if drain {
+            token.set_drain_reason(v1::DrainReason::Lock);
+            token.detail = "drained".to_owned();
+        }
         Ok(Response::new(v1::LockTokenResponse { token: Some(token) }))
     }
 }

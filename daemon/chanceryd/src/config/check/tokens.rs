@@ -79,6 +79,7 @@ impl Found {
                 pin: raw.pin.and_then(|pin| self.pin(&at("pin"), pin)),
                 name: raw.name,
                 module: raw.module,
+                maintenance: raw.maintenance,
             });
         }
         tokens

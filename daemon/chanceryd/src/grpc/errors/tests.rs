@@ -138,6 +138,12 @@ fn tokens() -> Vec<(TokenError, Code, &'static str, bool)> {
     vec![
         (TokenError::Absent { token: token() }, Unavailable, "TOKEN_ABSENT", true),
         (
+            TokenError::Draining { token: token() },
+            Unavailable,
+            "TOKEN_DRAINING",
+            true,
+        ),
+        (
             TokenError::Locked { token: token() },
             FailedPrecondition,
             "TOKEN_LOCKED",

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use chancery_smime::algorithm::KeyManagementAlgorithm;
 use chancery_smime::decrypt::{Candidate, ContentKey, KeyRequest, RsaScheme, TokenOperation};
 use chancery_token::{DecryptScheme, KeyId, Priority, TokenError, TokenHandle};
@@ -13,7 +14,7 @@ use super::Options;
 use crate::audit::{Detail, Event};
 use crate::directory::{Index, Key};
 use crate::ops::context::target_of;
-use crate::ops::private_key::{self, Use};
+use crate::ops::private_key::{self, Task, Work};
 use crate::ops::sign::token_digest;
 use crate::ops::{Call, Context, OpError, decrypt, identities, pipeline, point, random};
 use crate::policy::{Operation, Target};
@@ -77,11 +78,10 @@ impl<'a> Keys<'a> {
         let (request, matching) = self.matching(request).await?;
         let Chosen { position, key, grant } = self.choose(matching, request.recipient_count)?;
         let candidate = request.candidates.get(position).ok_or(OpError::DecryptionFailed)?;
-        let token = private_key::choose(&self.context.directory, &key, Use::Decrypt)?;
-        let secret = self.ask(token, &key, candidate, &grant).await?;
+        let (secret, token) = self.ask(&key, candidate, &grant).await?;
         let used = Used {
             key: key.hex.clone(),
-            token: token.name().to_owned(),
+            token,
             key_management: candidate.key_management(),
         };
         Ok((request.content_key(position, secret, &mut random::os()), used))
@@ -134,52 +134,61 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// What the private key makes of the recipient's field; `None` if nothing.
+    /// What the private key makes of the recipient's field, `None` if nothing; and on which token. Without asking any, if no
+    /// key could make anything of it.
     async fn ask(
         &self,
-        token: &TokenHandle,
         key: &Key,
         candidate: &Candidate,
         grant: &str,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, OpError> {
-        let operation = candidate.operation();
-        let usable = match &operation {
-            TokenOperation::Decrypt { ciphertext, .. } => decrypt::check_ciphertext(key, ciphertext).is_ok(),
-            TokenOperation::Agree { peer_public_key } => point::check(key.algorithm, peer_public_key).is_ok(),
+    ) -> Result<(Option<Zeroizing<Vec<u8>>>, String), OpError> {
+        let (usable, work) = match candidate.operation() {
+            TokenOperation::Decrypt { scheme, ciphertext } => (
+                decrypt::check_ciphertext(key, ciphertext).is_ok(),
+                Work::Decrypt {
+                    scheme: token_scheme(scheme),
+                    ciphertext: Bytes::copy_from_slice(ciphertext),
+                },
+            ),
+            TokenOperation::Agree { peer_public_key } => (
+                point::check(key.algorithm, peer_public_key).is_ok(),
+                Work::Agree {
+                    peer: Bytes::copy_from_slice(peer_public_key),
+                },
+            ),
         };
         if !usable {
-            return Ok(None);
+            let token = key
+                .replicas
+                .iter()
+                .find_map(|replica| self.context.directory.token_of(replica));
+            return Ok((None, token.map(TokenHandle::name).unwrap_or_default().to_owned()));
         }
         let event = Event {
             identity: self.identity.as_ref().map(|only| only.address.as_str()),
             key: Some(&key.hex),
-            token: Some(token.name()),
             detail: Detail {
                 algorithm: Some(name(candidate.key_management())),
                 digest: None,
             },
             ..self.call.event(Operation::Decrypt, Some(grant))
         };
-        let dispatch = self.call.dispatch(self.priority);
-        let work = async {
-            let result = match operation {
-                TokenOperation::Decrypt { scheme, ciphertext } => {
-                    token
-                        .decrypt(key.id, token_scheme(scheme), ciphertext.to_vec(), dispatch)
-                        .await
-                }
-                TokenOperation::Agree { peer_public_key } => {
-                    token.agree(key.id, peer_public_key.to_vec(), dispatch).await
-                }
-            };
-            match result {
-                Ok(secret) => Ok(Some(secret)),
-                Err(TokenError::DecryptionFailed { .. } | TokenError::InputRefused { .. }) => Ok(None),
-                Err(error) => Err(error),
-            }
+        let task = Task {
+            key,
+            work,
+            priority: self.priority,
+            event,
         };
-        let secret = private_key::run(self.context, self.call, &event, work).await?;
-        Ok(secret.filter(|secret| point::check_secret(key.algorithm, secret).is_ok()))
+        let settle = |answer| match answer {
+            Ok(secret) => Ok(Some(secret)),
+            Err(TokenError::DecryptionFailed { .. } | TokenError::InputRefused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let (secret, token) = private_key::run_on_a_replica(self.context, self.call, task, settle).await?;
+        Ok((
+            secret.filter(|secret| point::check_secret(key.algorithm, secret).is_ok()),
+            token,
+        ))
     }
 }
 

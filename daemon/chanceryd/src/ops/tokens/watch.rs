@@ -117,6 +117,7 @@ fn differs(told: &Described, now: &Described, numbers: bool) -> bool {
         },
         lease: described.lease.map(|lease| Left { uses: None, ..lease }),
         jobs_waiting: 0,
+        jobs_running: 0,
         ..described.clone()
     };
     if numbers {

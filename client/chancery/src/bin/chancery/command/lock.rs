@@ -10,10 +10,12 @@ use crate::stdio;
 
 pub(super) async fn run(daemon: &DaemonArgs, args: LockArgs) -> Result<Verdict, CommandError> {
     let client = connect(daemon).await?;
-    let token = client
-        .lock(&name::token(&args.token))
-        .await
-        .map_err(call("lock the token"))?;
+    let name = name::token(&args.token);
+    let token = if args.drain {
+        client.drain(&name).await.map_err(call("drain the token"))?
+    } else {
+        client.lock(&name).await.map_err(call("lock the token"))?
+    };
     if !daemon.quiet {
         stdio::print(&tokens::table(&[token]))?;
     }

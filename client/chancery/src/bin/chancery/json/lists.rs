@@ -127,7 +127,9 @@ struct TokenJson<'a> {
     sessions: u32,
     generation: u64,
     pin_status: Option<&'static str>,
+    drain_reason: Option<&'static str>,
     jobs_waiting: u32,
+    jobs_running: u32,
     worker_restarts: u64,
     unlock_expire_time: Option<String>,
     unlock_uses_left: Option<u64>,
@@ -157,7 +159,9 @@ impl<'a> TokenJson<'a> {
             sessions: token.sessions,
             generation: token.generation,
             pin_status: token.pin_status().word(),
+            drain_reason: token.drain_reason().word(),
             jobs_waiting: token.jobs_waiting,
+            jobs_running: token.jobs_running,
             worker_restarts: token.worker_restarts,
             unlock_expire_time: token.unlock_expire_time.and_then(|time| rfc3339(time.seconds)),
             unlock_uses_left: token.unlock_uses_left,
@@ -186,9 +190,9 @@ struct TokenStatusJson<'a> {
 impl<'a> StatusJson<'a> {
     pub(crate) fn new(status: &'a Status) -> Self {
         let token = |token: &'a v1::Token| TokenStatusJson {
-            // The daemon's health service says the same of a token: it serves while it is ready.
-            health: health_word(match token.state() {
-                v1::TokenState::Ready => Health::Serving,
+            // The daemon's health service says the same of a token: it serves while it is ready and takes work.
+            health: health_word(match (token.state(), token.drain_reason()) {
+                (v1::TokenState::Ready, v1::DrainReason::Unspecified) => Health::Serving,
                 _ => Health::NotServing,
             }),
             token: TokenJson::new(token),
