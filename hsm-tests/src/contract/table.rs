@@ -266,3 +266,22 @@ pub const TPM2: Row = Row {
     },
     removal: None,
 };
+
+/// kryoptic 1.5.4, with OpenSSL 3.6 in it.
+///
+/// It does what SoftHSM does, and OAEP with every digest and with labels by itself. Its X25519 keys are CKK_EC_MONTGOMERY. It has
+/// no limit of sessions, locks after ten wrong PINs, and says nothing of the tries before.
+pub const KRYOPTIC: Row = Row {
+    name: "kryoptic",
+    keys: SOFTHSM.keys,
+    mechanisms: &MECHANISMS,
+    max_sessions: None,
+    pin: PinRow {
+        wrong: "CKR_PIN_INCORRECT",
+        after_one_wrong: PinStatus::Unspecified,
+        tries: Some(10),
+        last_wrong: "PIN_LOCKED",
+        when_locked: PinStatus::Locked,
+    },
+    removal: None,
+};
