@@ -12,8 +12,9 @@ const FILES: [&str; 6] = [
 ];
 
 /// Messages that carry a secret. Their `Debug` is written by hand in `src/redacted.rs`.
-const SECRETS: [&str; 4] = [
+const SECRETS: [&str; 5] = [
     ".chancery.v1.AgreeResponse",
+    ".chancery.v1.ChangePinRequest",
     ".chancery.v1.KeyServiceDecryptResponse",
     ".chancery.v1.MailServiceDecryptResponse",
     ".chancery.v1.UnlockTokenRequest",

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::v1::{AgreeResponse, KeyServiceDecryptResponse, MailServiceDecryptResponse, UnlockTokenRequest};
+use crate::v1::{
+    AgreeResponse, ChangePinRequest, KeyServiceDecryptResponse, MailServiceDecryptResponse, UnlockTokenRequest,
+};
 
 struct Redacted(usize);
 
@@ -16,6 +18,14 @@ impl fmt::Debug for UnlockTokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Not even the length: a PIN is short enough for its length to help.
         f.debug_struct("UnlockTokenRequest")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ChangePinRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangePinRequest")
             .field("name", &self.name)
             .finish_non_exhaustive()
     }

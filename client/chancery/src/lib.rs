@@ -56,4 +56,4 @@ pub use health::Health;
 pub use mail::{CHUNK_LEN, Sink, Source};
 pub use pin::{MAX_PIN_LEN, Pin, PinError};
 pub use tls::{TlsError, TlsFiles};
-pub use tokens::{TokenWatch, UnlockTerms};
+pub use tokens::{ChangedPin, TokenWatch, UnlockTerms};

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 /// The longest PIN that the contract carries, in bytes.
@@ -47,6 +48,15 @@ impl Pin {
     }
 }
 
+impl PartialEq for Pin {
+    /// In constant time for PINs of the same length.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_slice().ct_eq(other.0.as_slice()).into()
+    }
+}
+
+impl Eq for Pin {}
+
 impl fmt::Debug for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Pin(redacted)")
@@ -64,6 +74,14 @@ mod tests {
         assert_eq!(Pin::new(Vec::new()).unwrap_err(), PinError::Empty);
         assert_eq!(Pin::new(vec![b'1'; 256]).unwrap_err(), PinError::TooLong);
         assert_eq!(Pin::new(vec![b'1'; 255]).unwrap().into_bytes().len(), 255);
+    }
+
+    #[test]
+    fn pins_are_equal_when_their_bytes_are() {
+        let pin = |text: &str| Pin::new(text.as_bytes().to_vec()).unwrap();
+        assert_eq!(pin("1234"), pin("1234"));
+        assert_ne!(pin("1234"), pin("1235"));
+        assert_ne!(pin("1234"), pin("12345"));
     }
 
     #[test]

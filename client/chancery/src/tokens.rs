@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use chancery_proto::v1::token_service_client::TokenServiceClient;
 use chancery_proto::v1::{
-    ListTokensRequest, LockTokenRequest, Token, UnlockTokenRequest, WatchTokensRequest, WatchTokensResponse,
+    ChangePinRequest, ListTokensRequest, LockTokenRequest, Token, UnlockTokenRequest, WatchTokensRequest,
+    WatchTokensResponse,
 };
 use tonic::Streaming;
 
@@ -82,6 +83,28 @@ impl Client {
         response.token.ok_or(Error::Contract(Breach::EmptyResponse))
     }
 
+    /// Has a token replace its user PIN. One call is one try; if it fails in the middle, do not repeat it before you have seen
+    /// which PIN unlocks the token.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Failed`] as the daemon says.
+    pub async fn change_pin(&self, name: &str, old: Pin, new: Pin) -> Result<ChangedPin, Error> {
+        let request = ChangePinRequest {
+            name: name.to_owned(),
+            old_pin: old.into_bytes(),
+            new_pin: new.into_bytes(),
+        };
+        let response = TokenServiceClient::new(self.channel())
+            .change_pin(request)
+            .await?
+            .into_inner();
+        Ok(ChangedPin {
+            token: response.token.ok_or(Error::Contract(Breach::EmptyResponse))?,
+            configured_in: Some(response.configured_in).filter(|place| !place.is_empty()),
+        })
+    }
+
     /// Logs out of a token and makes the daemon forget its PIN. Operations that already run are finished first.
     ///
     /// # Errors
@@ -110,6 +133,16 @@ impl Client {
             .into_inner();
         response.token.ok_or(Error::Contract(Breach::EmptyResponse))
     }
+}
+
+/// A token with another PIN.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ChangedPin {
+    /// The token.
+    pub token: Token,
+    /// Where the daemon has the PIN from when it starts, for people: the new one has to be put there.
+    pub configured_in: Option<String>,
 }
 
 /// How long a token is to stay unlocked: until the first of these has come.

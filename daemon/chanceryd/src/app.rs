@@ -8,6 +8,7 @@
 mod chores;
 mod signals;
 
+use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -310,12 +311,19 @@ fn settings(config: &Config) -> Settings {
         mail_priority: config.mail.priority,
         call_deadline: config.limits.call_deadline,
         absent_wait: config.limits.absent_wait,
+        pin_sources: pin_sources(config),
         spool: SpoolSettings {
             directory: config.mail.spool_directory.clone(),
             hold_in_memory: config.mail.hold_in_memory,
             memory: Arc::new(Semaphore::new(config.limits.held_bytes)),
         },
     }
+}
+
+fn pin_sources(config: &Config) -> HashMap<String, String> {
+    let tokens = config.tokens.iter();
+    let sources = tokens.filter_map(|token| Some((token.name.clone(), token.pin.as_ref()?.to_string())));
+    sources.collect()
 }
 
 /// Makes the spool directory, readable by nobody else. Small messages do without it, so its absence is no end.

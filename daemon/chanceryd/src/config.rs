@@ -245,6 +245,16 @@ pub enum PinSource {
     Environment(String),
 }
 
+impl fmt::Display for PinSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Credential(name) => write!(f, "the systemd credential {name}"),
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Environment(name) => write!(f, "the environment variable {name}"),
+        }
+    }
+}
+
 /// Why there is no configuration. Only a change of the file or its permissions helps.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

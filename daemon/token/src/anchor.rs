@@ -4,6 +4,7 @@
 //! them it looks after the token by itself: an absent one is looked for, a present one is asked whether it is still there.
 
 mod attach;
+mod change_pin;
 mod examine;
 mod ladder;
 
@@ -60,10 +61,25 @@ pub(crate) type Done = Box<dyn FnOnce(Result<(), TokenError>) + Send>;
 /// What the anchor is asked to do.
 pub(crate) enum Command {
     Unlock(Pin, Done),
+    ChangePin {
+        old: Pin,
+        new: Pin,
+        done: Done,
+    },
     Lock(Done),
     Repair(Repair),
     /// Wakes the anchor, which sees by itself what there is: new certificates, or a closed queue, by which it is to stop.
     Wake,
+}
+
+impl Command {
+    /// Whoever waits for its end.
+    pub(crate) fn into_done(self) -> Option<Done> {
+        match self {
+            Self::Unlock(_, done) | Self::ChangePin { done, .. } | Self::Lock(done) => Some(done),
+            Self::Repair(_) | Self::Wake => None,
+        }
+    }
 }
 
 /// A worker met an error under this generation.
@@ -169,6 +185,9 @@ impl Anchor {
         match command {
             Command::Unlock(pin, done) => {
                 done(self.unlock(pin));
+            }
+            Command::ChangePin { old, new, done } => {
+                done(self.change_pin(old, new));
             }
             Command::Lock(done) => {
                 done(self.lock());

@@ -188,6 +188,15 @@ impl Worker {
             ToWorker::Unlock { token, number, pin } => {
                 self.command(token, number, |done| Command::Unlock(Pin::new(pin.0), done));
             }
+            ToWorker::ChangePin {
+                token,
+                number,
+                old,
+                new,
+            } => {
+                let (old, new) = (Pin::new(old.0), Pin::new(new.0));
+                self.command(token, number, |done| Command::ChangePin { old, new, done });
+            }
             ToWorker::Lock { token, number } => self.command(token, number, Command::Lock),
             ToWorker::Pin { token, pin } => {
                 if let Some(pins) = self.pins.get(&token) {

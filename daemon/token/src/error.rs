@@ -42,6 +42,34 @@ pub enum TokenError {
         /// The token.
         token: String,
     },
+    /// This is not the PIN that the token was unlocked with. It was compared with that one and not sent: no try was spent.
+    #[error(
+        "this is not the PIN that token {token} was unlocked with, or too many have been compared since; it was not sent to the \
+         token, and no try is spent: lock the token to have the next one sent"
+    )]
+    PinMismatch {
+        /// The token.
+        token: String,
+    },
+    /// The token does not take the new PIN; the old one stands.
+    #[error("token {token} does not take the new PIN ({detail}): the old one stands, choose another")]
+    NewPinRefused {
+        /// The token.
+        token: String,
+        /// The length that it wants, or its answer.
+        detail: Cow<'static, str>,
+    },
+    /// The token failed in the middle of a change of its PIN.
+    #[error(
+        "token {token} answered {ckr} when its PIN was to be changed; whether it was is not known: look at the token, and unlock \
+         it with the old PIN or the new one"
+    )]
+    PinChangeUnclear {
+        /// The token.
+        token: String,
+        /// Its answer.
+        ckr: Cow<'static, str>,
+    },
     /// It could not be written down that this PIN was about to be tried, so it was not: the disk is full, or the like. Trying
     /// again helps once that has been seen to.
     #[error("token {token}: the PIN was not tried: {detail}")]
@@ -177,6 +205,9 @@ impl TokenError {
             | Self::Locked { token }
             | Self::PinIncorrect { token, .. }
             | Self::PinAlreadyFailed { token }
+            | Self::PinMismatch { token }
+            | Self::NewPinRefused { token, .. }
+            | Self::PinChangeUnclear { token, .. }
             | Self::PinMemory { token, .. }
             | Self::PinLocked { token }
             | Self::PinFinalTry { token }
@@ -197,7 +228,7 @@ impl TokenError {
     /// The CKR name behind the error, where there is one that may be shown.
     pub fn ckr(&self) -> Option<&str> {
         match self {
-            Self::PinIncorrect { ckr, .. } | Self::Ckr { ckr, .. } => Some(ckr),
+            Self::PinIncorrect { ckr, .. } | Self::PinChangeUnclear { ckr, .. } | Self::Ckr { ckr, .. } => Some(ckr),
             Self::PinLocked { .. } => Some("CKR_PIN_LOCKED"),
             _ => None,
         }

@@ -12,6 +12,9 @@
 //!                                       ├─► untried     as if nothing had been
 //!                                       └─  (nothing)   by hand, once
 //! ```
+//!
+//! A PIN that is replaced is written down in the same way before it goes to C_SetPIN, and as replaced afterwards: where it is
+//! still configured, it is not tried at the next start.
 
 mod memory;
 mod record;
@@ -52,12 +55,20 @@ pub(crate) struct PinGuard {
     kept: Option<Pin>,
     /// A login with the kept PIN has succeeded, and none has failed since.
     proven: bool,
-    /// The try whose outcome is awaited, and what was known of the PIN before.
-    pending: Option<(Hash, Option<Outcome>)>,
+    pending: Option<Pending>,
     /// The PIN with which this process met an error that was no verdict.
     retry: Option<Hash>,
     unclear: u8,
     guesses: u8,
+}
+
+/// The try whose outcome is awaited.
+struct Pending {
+    hash: Hash,
+    /// What was known of the PIN before.
+    before: Option<Outcome>,
+    /// It is to be replaced; and whether it was proven until then.
+    change: Option<bool>,
 }
 
 impl PinGuard {
@@ -134,25 +145,50 @@ impl PinGuard {
         if self.proven && self.is_kept(pin) {
             return Ok(());
         }
-        if self.memory.is_some() && self.page.is_none() {
-            return Err(MemoryError::Unidentified);
-        }
-        let hash = self.hash(pin);
-        let refused = match attempt {
-            Attempt::Automatic => self.objection(pin).is_some(),
-            Attempt::ByHand => self.has_failed(pin),
-        };
-        if refused {
-            return Err(MemoryError::NotAgain);
-        }
-        let mut record = self.record.clone();
-        record.begin(hash, attempt);
-        if let Some(page) = &self.page {
-            page.write(&record)?;
-        }
-        self.pending = Some((hash, self.record.outcome(&hash)));
-        self.record = record;
+        self.write_down(pin, attempt, None)
+    }
+
+    /// Writes down that this PIN is about to be replaced, with the token's leave. Only then may it go to C_SetPIN, and afterwards
+    /// one of [`changed`](Self::changed), [`unchanged`](Self::unchanged), [`failed`](Self::failed), [`unclear`](Self::unclear) and
+    /// [`untried`](Self::untried) is called, or none if nobody knows. Until then nobody knows which PIN the token has, and none is
+    /// tried automatically.
+    ///
+    /// # Errors
+    /// When it cannot be written, or this PIN is not to be tried. It must not be sent then.
+    pub(crate) fn begin_change(&mut self, old: &Pin) -> Result<(), MemoryError> {
+        let proven = self.proven && self.is_kept(old);
+        self.write_down(old, Attempt::ByHand, Some(proven))?;
+        self.proven &= !proven;
         Ok(())
+    }
+
+    /// The token has this PIN from now on, in the place of the one that was begun with.
+    pub(crate) fn changed(&mut self, new: Pin) {
+        let Some(Pending {
+            hash,
+            change: Some(proven),
+            ..
+        }) = self.pending.take()
+        else {
+            return;
+        };
+        self.record.replace(hash, &self.hash(&new));
+        self.keep_record();
+        // One that was kept and is neither the old nor the new one is wrong.
+        let kept = self.kept.take().is_some_and(|kept| self.hash(&kept) == hash);
+        self.kept = kept.then_some(new);
+        self.proven = proven;
+        self.retry = None;
+        self.unclear = 0;
+        self.guesses = 0;
+    }
+
+    /// The token does not take the new PIN. One that was proven still is; of another it is not known whether it was looked at.
+    pub(crate) fn unchanged(&mut self) {
+        match &self.pending {
+            Some(Pending { change: Some(true), .. }) => self.untried(),
+            _ => self.unclear(),
+        }
     }
 
     /// The token accepted this PIN.
@@ -161,18 +197,21 @@ impl PinGuard {
         self.retry = None;
         self.unclear = 0;
         self.guesses = 0;
+        if self.record != Record::default() {
+            let before = self.record.clone();
+            self.record.succeed(&self.hash(&pin));
+            if self.record != before {
+                self.keep_record();
+            }
+        }
         self.kept = Some(pin);
         self.proven = true;
-        if self.record != Record::default() {
-            self.record = Record::default();
-            self.keep_record();
-        }
     }
 
     /// The token refused this PIN.
     pub(crate) fn failed(&mut self, pin: &Pin) {
         let hash = self.hash(pin);
-        let counted = self.pending.take().is_some_and(|(pending, _)| pending == hash);
+        let counted = self.pending.take().is_some_and(|pending| pending.hash == hash);
         if self.is_kept(pin) {
             self.kept = None;
             self.proven = false;
@@ -181,10 +220,14 @@ impl PinGuard {
         self.keep_record();
     }
 
-    /// A login ended with an error that is no verdict on the PIN; a try may have been spent.
+    /// A login or a change ended with an error that is no verdict on the PIN; a try may have been spent.
     pub(crate) fn unclear(&mut self) {
+        if self.pending.take_if(|pending| pending.change.is_some()).is_some() {
+            // It may have been replaced, so it is not tried again automatically.
+            return;
+        }
         self.unclear = self.unclear.saturating_add(1);
-        if let Some((hash, _)) = self.pending.take() {
+        if let Some(Pending { hash, .. }) = self.pending.take() {
             self.retry = Some(hash);
             // Whoever tried it by hand has seen the error, and may try again.
             if self.record.release(&hash) {
@@ -195,7 +238,8 @@ impl PinGuard {
 
     /// The PIN did not go to the token after all: it was pulled in between, or says that its PIN is locked.
     pub(crate) fn untried(&mut self) {
-        if let Some((hash, before)) = self.pending.take() {
+        if let Some(Pending { hash, before, change }) = self.pending.take() {
+            self.proven |= change == Some(true);
             self.record.take_back(&hash, before);
             self.keep_record();
         }
@@ -247,12 +291,42 @@ impl PinGuard {
                         .to_owned(),
                 );
             }
+            Some(Outcome::Replaced) => {
+                return Some(
+                    "the configured PIN is the one from before it was changed: configure the new one, and unlock it by hand \
+                     until then"
+                        .to_owned(),
+                );
+            }
             _ => {}
         }
         (self.record.tries >= MAX_TRIES && self.retry != Some(hash)).then(|| {
             let tries = self.record.tries;
             format!("{tries} tries in a row without success, so nothing is tried automatically: unlock it by hand")
         })
+    }
+
+    fn write_down(&mut self, pin: &Pin, attempt: Attempt, change: Option<bool>) -> Result<(), MemoryError> {
+        if self.memory.is_some() && self.page.is_none() {
+            return Err(MemoryError::Unidentified);
+        }
+        let hash = self.hash(pin);
+        let refused = match attempt {
+            Attempt::Automatic => self.objection(pin).is_some(),
+            Attempt::ByHand => self.has_failed(pin),
+        };
+        if refused {
+            return Err(MemoryError::NotAgain);
+        }
+        let mut record = self.record.clone();
+        record.begin(hash, attempt);
+        if let Some(page) = &self.page {
+            page.write(&record)?;
+        }
+        let before = self.record.outcome(&hash);
+        self.pending = Some(Pending { hash, before, change });
+        self.record = record;
+        Ok(())
     }
 
     fn keep_record(&self) {

@@ -216,6 +216,17 @@ impl TokenHandle {
         Ok(())
     }
 
+    /// Has the token replace its user PIN by another, once. What is kept for re-logins is replaced as well; a token that is
+    /// locked stays so.
+    ///
+    /// # Errors
+    /// [`TokenError::PinIncorrect`], [`TokenError::PinAlreadyFailed`] and [`TokenError::PinMismatch`] for the old PIN,
+    /// [`TokenError::NewPinRefused`] for the new one, [`TokenError::PinChangeUnclear`] and [`TokenError::WorkerLost`] if it is not
+    /// known whether it was replaced, [`TokenError::PinLocked`], [`TokenError::Absent`].
+    pub async fn change_pin(&self, old: Pin, new: Pin) -> Result<(), TokenError> {
+        self.command(|done| Command::ChangePin { old, new, done }).await
+    }
+
     /// Logs out and wipes the kept PIN, the configured one too. Operations under way are finished first.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ macro_rules! functions {
     ($($name:ident)*) => {
         /// The functions whose calls are counted, by the names that PKCS#11 gives them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        #[expect(non_camel_case_types, clippy::enum_variant_names, reason = "the names are PKCS#11's")]
+        #[expect(non_camel_case_types, reason = "the names are PKCS#11's")]
         pub(crate) enum Function { $($name),* }
 
         const FUNCTIONS: [&str; [$(stringify!($name)),*].len()] = [$(stringify!($name)),*];
@@ -42,8 +42,8 @@ macro_rules! functions {
 }
 
 functions! {
-    C_CloseAllSessions C_Decrypt C_DecryptInit C_DeriveKey C_DestroyObject C_GetAttributeValue C_GetInfo C_Login C_Sign
-    C_SignInit
+    C_CloseAllSessions C_Decrypt C_DecryptInit C_DeriveKey C_DestroyObject C_GetAttributeValue C_GetInfo C_Login
+    C_SetPIN C_Sign C_SignInit
 }
 
 /// What a job asked for.

@@ -29,6 +29,10 @@ pub(crate) enum Verdict {
     Unclear,
     /// It was not asked after all.
     Untried,
+    /// It is the PIN from now on: the token has replaced the one before.
+    Changed,
+    /// The PIN was not replaced, and it is not known whether the token has looked at it.
+    Unchanged,
 }
 
 /// What the kept PIN is wanted for.
@@ -48,6 +52,9 @@ pub(crate) trait Pins: Send + Sync {
     fn admit(&self, token: &str, pin: &Pin, in_use: bool) -> Result<Admission, TokenError>;
     /// Notes that a PIN which somebody has given goes to the token now; or why it must not.
     fn begin(&self, pin: &Pin) -> Result<(), String>;
+    /// Notes that a PIN which somebody has given goes to the token now, to be replaced; or why it must not. `in_use` says that
+    /// one has been proved and is still good.
+    fn begin_change(&self, token: &str, old: &Pin, in_use: bool) -> Result<(), TokenError>;
     /// The PIN for automatic use, which goes to the token now; or why there is none, and what to do.
     fn kept(&self, purpose: Purpose) -> Result<Pin, String>;
     /// What the token said of a PIN that went there.
@@ -82,6 +89,21 @@ impl Pins for Mutex<PinGuard> {
         begun.map_err(|error| error.to_string())
     }
 
+    fn begin_change(&self, token: &str, old: &Pin, in_use: bool) -> Result<(), TokenError> {
+        let token = token.to_owned();
+        let mut guard = lock(self);
+        if guard.has_failed(old) {
+            return Err(TokenError::PinAlreadyFailed { token });
+        }
+        if in_use && guard.kept().is_some() && !guard.guess(old) {
+            return Err(TokenError::PinMismatch { token });
+        }
+        guard.begin_change(old).map_err(|error| TokenError::PinMemory {
+            token,
+            detail: error.to_string(),
+        })
+    }
+
     fn kept(&self, purpose: Purpose) -> Result<Pin, String> {
         let mut guard = lock(self);
         let Some(pin) = guard.kept().cloned() else {
@@ -101,6 +123,8 @@ impl Pins for Mutex<PinGuard> {
             Verdict::Wrong => guard.failed(&pin),
             Verdict::Unclear => guard.unclear(),
             Verdict::Untried => guard.untried(),
+            Verdict::Changed => guard.changed(pin),
+            Verdict::Unchanged => guard.unchanged(),
         }
     }
 

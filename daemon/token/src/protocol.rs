@@ -49,6 +49,13 @@ pub(crate) enum ToWorker {
     Start(Start),
     /// Log in with this PIN, which an administrator gave.
     Unlock { token: u16, number: u64, pin: PinOctets },
+    /// Have the token replace its PIN.
+    ChangePin {
+        token: u16,
+        number: u64,
+        old: PinOctets,
+        new: PinOctets,
+    },
     /// Log out.
     Lock { token: u16, number: u64 },
     /// The answer to [`FromWorker::WantPin`].
@@ -96,7 +103,7 @@ pub(crate) enum FromWorker {
         pin: PinOctets,
         verdict: Verdict,
     },
-    /// An `Unlock` or `Lock` ended like this.
+    /// An `Unlock`, `ChangePin` or `Lock` ended like this.
     Done {
         token: u16,
         number: u64,

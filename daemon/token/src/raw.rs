@@ -229,6 +229,21 @@ impl RawModule {
         result
     }
 
+    /// C_SetPIN: another PIN for the user.
+    pub(crate) fn set_pin(&self, session: &Session, old: &Pin, new: &Pin) -> Result<(), Failure> {
+        let (old, new) = (old.bytes(), new.bytes());
+        call!(
+            self,
+            C_SetPIN(
+                session.handle(),
+                old.as_ptr().cast_mut(),
+                ulong(old.len()),
+                new.as_ptr().cast_mut(),
+                ulong(new.len())
+            )
+        )
+    }
+
     /// C_CloseAllSessions: what is left of sessions to a token that was lost, so that no old handle comes to life again.
     pub(crate) fn close_all_sessions(&self, slot: u64) -> Result<(), Failure> {
         call!(self, C_CloseAllSessions(slot))

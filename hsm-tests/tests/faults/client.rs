@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use chancery_proto::v1::{
-    DigestAlgorithm, KeyManagementAlgorithm, KeyServiceDecryptRequest, KeyServiceSignRequest, ListTokensRequest,
-    LockTokenRequest, OaepParameters, SignatureAlgorithm, Token, TokenState, UnlockTokenRequest, WatchTokensRequest,
-    key_service_client::KeyServiceClient, key_service_sign_request::Input, token_service_client::TokenServiceClient,
+    ChangePinRequest, ChangePinResponse, DigestAlgorithm, KeyManagementAlgorithm, KeyServiceDecryptRequest,
+    KeyServiceSignRequest, ListTokensRequest, LockTokenRequest, OaepParameters, SignatureAlgorithm, Token, TokenState,
+    UnlockTokenRequest, WatchTokensRequest, key_service_client::KeyServiceClient, key_service_sign_request::Input,
+    token_service_client::TokenServiceClient,
 };
 use hsm_tests::{command::run, daemon::Daemon, people::Person};
 use tonic::{Request, Status, transport::Channel};
@@ -126,6 +127,16 @@ impl Client {
         };
         let mut tokens = TokenServiceClient::new(self.channel.clone());
         tokens.unlock_token(request).await.map(drop)
+    }
+
+    pub(crate) async fn change_pin(&self, name: &str, old: &str, new: &str) -> Result<ChangePinResponse, Status> {
+        let request = ChangePinRequest {
+            name: format!("tokens/{name}"),
+            old_pin: old.as_bytes().to_vec().into(),
+            new_pin: new.as_bytes().to_vec().into(),
+        };
+        let mut tokens = TokenServiceClient::new(self.channel.clone());
+        Ok(tokens.change_pin(request).await?.into_inner())
     }
 
     /// Locks it, when it is drained or at once.

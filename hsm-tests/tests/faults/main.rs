@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod change_pin;
 mod client;
 mod crash;
 mod drain;

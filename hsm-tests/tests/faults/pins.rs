@@ -14,7 +14,7 @@ use crate::{
     client::{Client, reason},
 };
 
-fn daemon(pin: Pin) -> Daemon {
+pub(crate) fn daemon(pin: Pin) -> Daemon {
     Setup::new()
         .faulty()
         .token_with_pin("card", &[Person::Alice], pin)
@@ -22,21 +22,29 @@ fn daemon(pin: Pin) -> Daemon {
         .unwrap()
 }
 
-fn card(daemon: &Daemon) -> TokenFaults<'_> {
+pub(crate) fn card(daemon: &Daemon) -> TokenFaults<'_> {
     let serial = &daemon.token("card").unwrap().serial;
     daemon.faults().unwrap().token(serial).unwrap()
 }
 
 /// Gives the daemon a PIN that it has from its next start on.
-fn configure_pin(daemon: &Daemon, pin: &str) {
+pub(crate) fn configure_pin(daemon: &Daemon, pin: &str) {
     let file = daemon.directory().join("card.pin");
     fs::write(&file, pin).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    configure_card(daemon, &format!("pin = {{ file = \"{}\" }}", file.display()));
+}
+
+/// Has this line in the token's configuration from the daemon's next start on.
+fn configure_card(daemon: &Daemon, line: &str) {
     let configuration = fs::read_to_string(daemon.configuration_file()).unwrap();
+    if configuration.contains(line) {
+        return;
+    }
     let token = "name = \"card\"";
     assert!(configuration.contains(token));
-    let with_pin = format!("{token}\npin = {{ file = \"{}\" }}", file.display());
-    fs::write(daemon.configuration_file(), configuration.replace(token, &with_pin)).unwrap();
+    let with_line = configuration.replace(token, &format!("{token}\n{line}"));
+    fs::write(daemon.configuration_file(), with_line).unwrap();
 }
 
 #[test]

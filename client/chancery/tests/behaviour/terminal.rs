@@ -158,6 +158,47 @@ async fn a_pin_is_asked_for_without_echo_and_the_echo_comes_back() {
 }
 
 #[tokio::test]
+async fn a_pin_is_changed_with_the_old_one_and_the_new_one_twice() {
+    let fake = Fake::start(locked_token());
+    for (again, status) in [("112233\n", 0), ("112234\n", 2)] {
+        let terminal = Terminal::open();
+        let child = with_terminal(&fake, &terminal, &["pin", "card"]).spawn().unwrap();
+        terminal.shows("Old PIN for card: ").await;
+        (&terminal.person).write_all(b"648219\n").unwrap();
+        terminal.shows("New PIN for card: ").await;
+        (&terminal.person).write_all(b"112233\n").unwrap();
+        terminal.shows("New PIN once more for card: ").await;
+        assert!(!terminal.echoes());
+        (&terminal.person).write_all(again.as_bytes()).unwrap();
+        let output = child.wait_with_output().await.unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{complaint}");
+        let shown = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(shown.contains("112233"), status == 0, "{shown}");
+        let hint = if status == 0 {
+            "the file /etc/card.pin"
+        } else {
+            "not the same"
+        };
+        assert!(complaint.contains(hint), "{complaint}");
+        assert!(terminal.echoes());
+    }
+}
+
+#[tokio::test]
+async fn a_script_gives_the_old_and_the_new_pin_on_two_lines() {
+    let fake = Fake::start(locked_token());
+    let args = ["pin", "card", "--pin-stdin"];
+    let changed = crate::command_line::run(&fake.address, &args, b"648219\n112233\n").await;
+    assert_eq!(changed.status, 0, "{}", changed.stderr);
+    assert!(changed.stdout.contains("112233"), "{}", changed.stdout);
+    let wrong = crate::command_line::run(&fake.address, &args, b"000000\n112233\n").await;
+    assert_eq!(wrong.status, 4, "{}", wrong.stderr);
+    let one = crate::command_line::run(&fake.address, &args, b"648219\n").await;
+    assert_eq!(one.status, 2, "{}", one.stderr);
+}
+
+#[tokio::test]
 async fn ctrl_c_at_the_prompt_gives_the_echo_back() {
     let fake = Fake::start(locked_token());
     let terminal = Terminal::open();

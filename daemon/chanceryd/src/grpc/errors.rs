@@ -87,11 +87,14 @@ fn token_code(error: &TokenError) -> Code {
         TokenError::Locked { .. }
         | TokenError::PinLocked { .. }
         | TokenError::PinFinalTry { .. }
+        | TokenError::PinChangeUnclear { .. }
         | TokenError::KeyNotFound { .. }
         | TokenError::KeyRole { .. }
         | TokenError::MechanismUnsupported { .. } => Code::FailedPrecondition,
         TokenError::PinIncorrect { .. }
         | TokenError::PinAlreadyFailed { .. }
+        | TokenError::PinMismatch { .. }
+        | TokenError::NewPinRefused { .. }
         | TokenError::DecryptionFailed { .. }
         | TokenError::InputRefused { .. } => Code::InvalidArgument,
         TokenError::QueueFull { .. } => Code::ResourceExhausted,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chancery_proto::v1::token_service_server::TokenService;
 use chancery_proto::v1::{
-    DrainReason, ListTokensRequest, ListTokensResponse, LockTokenRequest, LockTokenResponse, PinStatus, Token,
-    TokenState, UnlockTokenRequest, UnlockTokenResponse, WatchTokensRequest,
+    ChangePinRequest, ChangePinResponse, DrainReason, ListTokensRequest, ListTokensResponse, LockTokenRequest,
+    LockTokenResponse, PinStatus, Token, TokenState, UnlockTokenRequest, UnlockTokenResponse, WatchTokensRequest,
 };
 use chancery_token as token;
 use tonic::{Request, Response, Status};
@@ -69,6 +69,20 @@ impl TokenService for Tokens {
             let token = ops::tokens::unlock(&self.context, &call, convert::token(&name)?, pin, terms).await?;
             Ok(UnlockTokenResponse {
                 token: Some(describe(token)),
+            })
+        };
+        call::within(&call, work).await.map(Response::new)
+    }
+
+    async fn change_pin(&self, request: Request<ChangePinRequest>) -> Result<Response<ChangePinResponse>, Status> {
+        let call = call::of(&request, "chancery.v1.TokenService/ChangePin")?;
+        let ChangePinRequest { name, old_pin, new_pin } = request.into_inner();
+        let [old, new] = [old_pin, new_pin].map(|pin| Zeroizing::new(Vec::from(pin)));
+        let work = async {
+            let changed = ops::tokens::change_pin(&self.context, &call, convert::token(&name)?, old, new).await?;
+            Ok(ChangePinResponse {
+                token: Some(describe(changed.token)),
+                configured_in: changed.configured_in.unwrap_or_default(),
             })
         };
         call::within(&call, work).await.map(Response::new)

@@ -1,5 +1,6 @@
 //! What every operation has at hand, and what it knows about the call that asked for it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -66,6 +67,8 @@ pub struct Settings {
     pub call_deadline: Duration,
     /// How long a request waits for a token that is absent; zero for not at all.
     pub absent_wait: Duration,
+    /// Where the PINs of tokens are configured, for people, by the token's name.
+    pub pin_sources: HashMap<String, String>,
     /// Where ciphertext waits for its tag.
     pub spool: SpoolSettings,
 }

@@ -63,6 +63,7 @@ impl Fixture {
             mail_priority: Priority::Interactive,
             call_deadline: Duration::from_secs(30),
             absent_wait: Duration::ZERO,
+            pin_sources: Default::default(),
             spool: SpoolSettings {
                 directory: directory.path().to_owned(),
                 hold_in_memory: 1 << 20,

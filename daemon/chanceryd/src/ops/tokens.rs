@@ -67,16 +67,41 @@ pub async fn unlock(
     terms: Terms,
 ) -> Result<Described, OpError> {
     let (token, grant) = authorized(context, call, name)?;
-    if !(1..=PIN_LIMIT).contains(&pin.len()) {
-        return Err(OpError::Invalid(Invalid::Length {
-            field: "pin",
-            found: pin.len(),
-            wanted: format!("1 to {PIN_LIMIT}"),
-        }));
-    }
+    let pin = checked("pin", pin)?;
     let terms = terms.check()?;
-    let work = context.leases.unlock(token, Pin::new(pin), terms, call.now);
+    let work = context.leases.unlock(token, pin, terms, call.now);
     run(context, call, token, &grant, work).await
+}
+
+/// A token whose PIN was changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// The token.
+    pub token: Described,
+    /// Where its PIN is configured, and has to be replaced too.
+    pub configured_in: Option<String>,
+}
+
+/// Has a token replace its PIN.
+///
+/// # Errors
+///
+/// [`OpError::NotPermitted`] without an `admin` grant, whether the token exists or not; [`OpError::Invalid`] for a PIN that
+/// is empty or too long; what the token says of the PINs.
+pub async fn change_pin(
+    context: &Context,
+    call: &Call,
+    name: &str,
+    old: Zeroizing<Vec<u8>>,
+    new: Zeroizing<Vec<u8>>,
+) -> Result<Changed, OpError> {
+    let (token, grant) = authorized(context, call, name)?;
+    let (old, new) = (checked("old_pin", old)?, checked("new_pin", new)?);
+    let token = run(context, call, token, &grant, token.change_pin(old, new)).await?;
+    Ok(Changed {
+        configured_in: context.settings.pin_sources.get(&token.name).cloned(),
+        token,
+    })
 }
 
 /// Logs out of a token and forgets its PIN: at once, or when it is `drained` of all that it has to do. Until then it takes
@@ -121,6 +146,18 @@ async fn drain(context: &Context, token: &TokenHandle) -> Result<(), TokenError>
     tokio::spawn(work)
         .await
         .unwrap_or(Err(TokenError::Shutdown { token: name }))
+}
+
+/// A PIN of a length that is passed on.
+fn checked(field: &'static str, pin: Zeroizing<Vec<u8>>) -> Result<Pin, Invalid> {
+    if (1..=PIN_LIMIT).contains(&pin.len()) {
+        return Ok(Pin::new(pin));
+    }
+    Err(Invalid::Length {
+        field,
+        found: pin.len(),
+        wanted: format!("1 to {PIN_LIMIT}"),
+    })
 }
 
 fn may_list(context: &Context, call: &Call) -> Result<(), OpError> {

@@ -27,8 +27,8 @@ use crate::{
 /// A token that was found, and the session that keeps its login.
 pub(super) struct Attached {
     pub(super) session: Session,
-    module: Arc<Module>,
-    slot: Slot,
+    pub(super) module: Arc<Module>,
+    pub(super) slot: Slot,
     number: u64,
     serial: String,
     label: String,

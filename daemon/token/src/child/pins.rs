@@ -55,6 +55,11 @@ impl Pins for AskedPins {
         Ok(())
     }
 
+    /// And that it goes there to be replaced.
+    fn begin_change(&self, _token: &str, _old: &Pin, _in_use: bool) -> Result<(), TokenError> {
+        Ok(())
+    }
+
     fn kept(&self, purpose: Purpose) -> Result<Pin, String> {
         let answers = lock(&self.answers);
         let token = self.token;

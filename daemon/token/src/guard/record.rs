@@ -5,6 +5,7 @@
 //!   tries 2
 //!   refused 3f…                keyed hashes of PINs
 //!   unknown 8a…
+//!   replaced 51…
 //!   seal 90…                   a keyed hash of all lines above, and of which token it is
 //! ```
 
@@ -41,12 +42,15 @@ pub(super) enum Outcome {
     Unknown,
     /// Nobody knows, and somebody has tried it by hand.
     UnknownByHand,
+    /// It was the PIN, and another was set in its place.
+    Replaced,
 }
 
-const WORDS: [(&str, Outcome); 3] = [
+const WORDS: [(&str, Outcome); 4] = [
     ("refused", Outcome::Refused),
     ("unknown", Outcome::Unknown),
     ("unknown-by-hand", Outcome::UnknownByHand),
+    ("replaced", Outcome::Replaced),
 ];
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -80,6 +84,20 @@ impl Record {
     pub(super) fn refuse(&mut self, hash: Hash, counted: bool) {
         self.tries = self.tries.saturating_add(u32::from(!counted));
         self.set(hash, Outcome::Refused);
+    }
+
+    /// The token has accepted this PIN: all is forgotten but which PINs were replaced.
+    pub(super) fn succeed(&mut self, hash: &Hash) {
+        self.tries = 0;
+        self.damage = None;
+        self.tried
+            .retain(|(tried, outcome)| *outcome == Outcome::Replaced && tried != hash);
+    }
+
+    /// The token has a new PIN in the place of the old one.
+    pub(super) fn replace(&mut self, old: Hash, new: &Hash) {
+        self.succeed(new);
+        self.set(old, Outcome::Replaced);
     }
 
     /// It may be tried by hand again. Says whether that makes a difference.

@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+mod changing;
+
 use std::{
     fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},

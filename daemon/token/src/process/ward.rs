@@ -127,7 +127,7 @@ impl Ward {
         if self.desk.line.len() < COMMANDS {
             self.desk.line.push_back(command);
             self.next_command(life);
-        } else if let Command::Unlock(_, done) | Command::Lock(done) = command {
+        } else if let Some(done) = command.into_done() {
             let token = self.board.name.clone();
             done(Err(TokenError::QueueFull { token }));
         }
@@ -188,6 +188,26 @@ impl Ward {
                         }
                     }
                 },
+                (Command::ChangePin { done, .. }, None) => {
+                    let token = self.board.name.clone();
+                    done(Err(TokenError::Absent { token }));
+                }
+                (Command::ChangePin { old, new, done }, Some(life)) => {
+                    match self.pins.begin_change(&self.board.name, &old, self.board.is_ready()) {
+                        Err(error) => done(Err(error)),
+                        Ok(()) => {
+                            let number = self.run(done);
+                            self.desk.unlocking = true;
+                            let (token, old, new) = (self.number, octets(&old), octets(&new));
+                            life.say(&ToWorker::ChangePin {
+                                token,
+                                number,
+                                old,
+                                new,
+                            });
+                        }
+                    }
+                }
                 (Command::Lock(done), None) => {
                     self.pins.forget();
                     done(Ok(()));
@@ -228,10 +248,7 @@ impl Ward {
     /// may have cost a try.
     fn drop_desk(&mut self, how: &str) {
         self.desk.unlocking = false;
-        let line = self.desk.line.drain(..).filter_map(|command| match command {
-            Command::Unlock(_, done) | Command::Lock(done) => Some(done),
-            Command::Wake | Command::Repair(_) => None,
-        });
+        let line = self.desk.line.drain(..).filter_map(Command::into_done);
         for done in self.desk.running.take().map(|(_, done)| done).into_iter().chain(line) {
             done(Err(TokenError::WorkerLost {
                 token: self.board.name.clone(),

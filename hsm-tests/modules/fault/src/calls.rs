@@ -7,7 +7,7 @@ use cryptoki_sys::*;
 use crate::{
     layout::Cure,
     module::{Module, Subject},
-    tokens,
+    pins, tokens,
 };
 
 macro_rules! watched {
@@ -67,8 +67,9 @@ watched! {
     session C_CloseSession(session: CK_SESSION_HANDLE) => tokens::close_session;
     slot C_CloseAllSessions(slot: CK_SLOT_ID) => tokens::close_all_sessions;
     session C_GetSessionInfo(session: CK_SESSION_HANDLE, info: *mut CK_SESSION_INFO);
-    session C_Login(session: CK_SESSION_HANDLE, user: CK_USER_TYPE, pin: *mut CK_UTF8CHAR, len: CK_ULONG) => tokens::login;
+    session C_Login(session: CK_SESSION_HANDLE, user: CK_USER_TYPE, pin: *mut CK_UTF8CHAR, len: CK_ULONG) => pins::login;
     session C_Logout(session: CK_SESSION_HANDLE);
+    session C_SetPIN(session: CK_SESSION_HANDLE, old: *mut CK_UTF8CHAR, old_len: CK_ULONG, new: *mut CK_UTF8CHAR, new_len: CK_ULONG) => pins::set_pin;
     session C_DestroyObject(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE);
     session C_GetAttributeValue(session: CK_SESSION_HANDLE, object: CK_OBJECT_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG);
     session C_FindObjectsInit(session: CK_SESSION_HANDLE, template: *mut CK_ATTRIBUTE, count: CK_ULONG);

@@ -16,6 +16,7 @@ mod control;
 mod faults;
 pub mod layout;
 mod module;
+mod pins;
 mod tokens;
 
 /// Environment variable: the real module.

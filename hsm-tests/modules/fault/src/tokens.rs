@@ -1,4 +1,4 @@
-//! Tokens that are pulled and put in again, and that lock their PIN: what SoftHSM's tokens never do.
+//! Tokens that are pulled and put in again, and that say that their PIN is locked: what SoftHSM's tokens never do.
 //!
 //! A pulled token is gone from its slot, and its sessions with it: each answers CKR_DEVICE_REMOVED once, and is unknown from
 //! then on. Putting it in again brings back neither them nor the login.
@@ -16,7 +16,7 @@ use cryptoki_sys::*;
 
 use crate::{
     control::Control,
-    layout::{self, EPOCH, PIN_LIMIT, PIN_TRIES, PIN_WRONG, PIN_WRONG_IN_A_ROW, PRESENCE, SERIAL, SESSIONS, TOKENS},
+    layout::{self, EPOCH, PIN_LIMIT, PIN_WRONG_IN_A_ROW, PRESENCE, SERIAL, SESSIONS, TOKENS},
     module::{Module, Subject},
 };
 
@@ -146,6 +146,12 @@ impl Module {
         }
         slots.truncate(usize::try_from(count).unwrap_or(0));
         slots
+    }
+
+    /// The place in the control file of the token that a session is to, if the test has to do with it.
+    pub(crate) fn token_of(&self, session: CK_SESSION_HANDLE) -> Option<usize> {
+        let slot = self.tokens.sessions().get(&session).map(|session| session.slot)?;
+        self.token_in(slot)
     }
 
     /// The place in the control file of the token in a slot, if the test has to do with it.
@@ -350,43 +356,4 @@ pub(crate) unsafe fn close_all_sessions(
         .change_sessions(module, |sessions| sessions.retain(|_, session| session.slot != slot));
     // SAFETY: it takes a number.
     unsafe { real(slot) }
-}
-
-/// C_Login, whose PINs are counted, and no longer looked at once the token has locked itself.
-pub(crate) unsafe fn login(
-    module: &Module,
-    real: unsafe extern "C" fn(CK_SESSION_HANDLE, CK_USER_TYPE, *mut CK_UTF8CHAR, CK_ULONG) -> CK_RV,
-    session: CK_SESSION_HANDLE,
-    user: CK_USER_TYPE,
-    pin: *mut CK_UTF8CHAR,
-    len: CK_ULONG,
-) -> CK_RV {
-    let slot = module.tokens.sessions().get(&session).map(|session| session.slot);
-    let first = slot.and_then(|slot| module.token_in(slot)).map(layout::token);
-    let words = first.map(|first| {
-        [PIN_LIMIT, PIN_WRONG_IN_A_ROW, PIN_WRONG, PIN_TRIES].map(|word| module.control.word(first + word))
-    });
-    let Some([limit, in_a_row, wrong, tries]) = words.filter(|_| user != CKU_SO) else {
-        // SAFETY: the caller's own arguments.
-        return unsafe { real(session, user, pin, len) };
-    };
-    let limit = limit.load(Ordering::Acquire);
-    if limit > 0 && in_a_row.load(Ordering::Acquire) >= limit {
-        return CKR_PIN_LOCKED;
-    }
-    // SAFETY: the caller's own arguments.
-    let rv = unsafe { real(session, user, pin, len) };
-    match rv {
-        CKR_OK => {
-            tries.fetch_add(1, Ordering::AcqRel);
-            in_a_row.store(0, Ordering::Release);
-        }
-        CKR_PIN_INCORRECT | CKR_PIN_LEN_RANGE | CKR_PIN_INVALID => {
-            tries.fetch_add(1, Ordering::AcqRel);
-            wrong.fetch_add(1, Ordering::AcqRel);
-            in_a_row.fetch_add(1, Ordering::AcqRel);
-        }
-        _ => {}
-    }
-    rv
 }

@@ -69,6 +69,8 @@ pub(crate) enum Command {
     Unlock(UnlockArgs),
     /// Log out of a token and make the daemon forget its PIN.
     Lock(LockArgs),
+    /// Change the PIN of a token. The old one is asked for, and the new one twice, without echo. One call is one try.
+    Pin(PinArgs),
     /// Print the completions for a shell.
     Completions {
         /// The shell.
@@ -185,6 +187,15 @@ pub(crate) struct LockArgs {
     /// Let it finish all work that it has first; it takes nothing new from now on, until it is unlocked.
     #[arg(long)]
     pub(crate) drain: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PinArgs {
+    /// The token's name in the daemon's configuration; `chancery tokens` lists them.
+    pub(crate) token: String,
+    /// Read the old PIN and the new one from the first two lines of standard input instead of the terminal.
+    #[arg(long)]
+    pub(crate) pin_stdin: bool,
 }
 
 /// The digests that signatures are made with.

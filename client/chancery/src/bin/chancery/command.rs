@@ -8,6 +8,7 @@ mod identities;
 mod keys;
 mod lock;
 mod man;
+mod pin;
 mod sign;
 mod status;
 mod tokens;
@@ -36,6 +37,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Verdict, CommandError> {
         Command::Status(args) => status::run(daemon, args).await,
         Command::Unlock(args) => unlock::run(daemon, args).await,
         Command::Lock(args) => lock::run(daemon, args).await,
+        Command::Pin(args) => pin::run(daemon, args).await,
         Command::Completions { shell } => completions::run(shell),
         Command::Man { out_dir } => man::run(out_dir.as_deref()),
     }

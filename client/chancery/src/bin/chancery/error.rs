@@ -38,6 +38,9 @@ pub(crate) enum CommandError {
     /// What was typed cannot be a PIN. It was not sent.
     #[error("the PIN was not sent")]
     Pin(#[source] PinError),
+    /// The new PIN was typed in two ways.
+    #[error("the new PIN and its repetition are not the same; nothing was sent")]
+    PinsDiffer,
     /// No certificate for a `--to` or `--from`.
     #[error("there is no usable certificate to encrypt to {address}: looked {}", looked.join("; "))]
     NoCertificate {

@@ -73,7 +73,9 @@ fn status(error: &CommandError) -> u8 {
             _ => SOFTWARE,
         },
         CommandError::Stopping => UNREACHABLE,
-        CommandError::TlsOptions | CommandError::NobodyToAsk(_) | CommandError::Pin(_) => USAGE,
+        CommandError::TlsOptions | CommandError::NobodyToAsk(_) | CommandError::Pin(_) | CommandError::PinsDiffer => {
+            USAGE
+        }
         CommandError::NotAnswered(_) => UNAVAILABLE,
         CommandError::NoCertificate { refused: true, .. } => REFUSED,
         CommandError::NoCertificate { .. } => UNAVAILABLE,

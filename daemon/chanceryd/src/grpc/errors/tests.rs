@@ -165,6 +165,30 @@ fn tokens() -> Vec<(TokenError, Code, &'static str, bool)> {
             false,
         ),
         (
+            TokenError::PinMismatch { token: token() },
+            InvalidArgument,
+            "PIN_MISMATCH",
+            false,
+        ),
+        (
+            TokenError::NewPinRefused {
+                token: token(),
+                detail: "it must have 4 to 8 bytes".into(),
+            },
+            InvalidArgument,
+            "NEW_PIN_REFUSED",
+            false,
+        ),
+        (
+            TokenError::PinChangeUnclear {
+                token: token(),
+                ckr: "CKR_DEVICE_ERROR".into(),
+            },
+            FailedPrecondition,
+            "PIN_CHANGE_UNCLEAR",
+            false,
+        ),
+        (
             TokenError::PinMemory {
                 token: token(),
                 detail: "/state/pins: No space left on device".to_owned(),
