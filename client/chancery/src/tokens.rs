@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use bytes::Bytes;
 use chancery_proto::v1::token_service_client::TokenServiceClient;
 use chancery_proto::v1::{
     ChangePinRequest, ListTokensRequest, LockTokenRequest, Token, UnlockTokenRequest, WatchTokensRequest,
@@ -67,9 +68,13 @@ impl Client {
     ///
     /// [`Error::Failed`] as the daemon says.
     pub async fn unlock_on(&self, name: &str, pin: Pin, terms: UnlockTerms) -> Result<Token, Error> {
+        self.unlock_with(name, pin.into_bytes(), terms).await
+    }
+
+    async fn unlock_with(&self, name: &str, pin: Bytes, terms: UnlockTerms) -> Result<Token, Error> {
         let request = UnlockTokenRequest {
             name: name.to_owned(),
-            pin: pin.into_bytes(),
+            pin,
             // Never more than a proto's duration can say; no time at all is refused.
             expire_after: terms
                 .expire_after
@@ -83,6 +88,16 @@ impl Client {
         response.token.ok_or(Error::Contract(Breach::EmptyResponse))
     }
 
+    /// Does what [`unlock_on`](Self::unlock_on) does with a PIN that somebody enters at the token's own PIN pad while the call
+    /// lasts, for a token with a `protected_authentication_path`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Failed`] as the daemon says.
+    pub async fn unlock_at_pad(&self, name: &str, terms: UnlockTerms) -> Result<Token, Error> {
+        self.unlock_with(name, Bytes::new(), terms).await
+    }
+
     /// Has a token replace its user PIN. One call is one try; if it fails in the middle, do not repeat it before you have seen
     /// which PIN unlocks the token.
     ///
@@ -90,10 +105,23 @@ impl Client {
     ///
     /// [`Error::Failed`] as the daemon says.
     pub async fn change_pin(&self, name: &str, old: Pin, new: Pin) -> Result<ChangedPin, Error> {
+        self.change_pin_with(name, old.into_bytes(), new.into_bytes()).await
+    }
+
+    /// The same with both PINs entered at the token's own PIN pad while the call lasts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Failed`] as the daemon says.
+    pub async fn change_pin_at_pad(&self, name: &str) -> Result<ChangedPin, Error> {
+        self.change_pin_with(name, Bytes::new(), Bytes::new()).await
+    }
+
+    async fn change_pin_with(&self, name: &str, old_pin: Bytes, new_pin: Bytes) -> Result<ChangedPin, Error> {
         let request = ChangePinRequest {
             name: name.to_owned(),
-            old_pin: old.into_bytes(),
-            new_pin: new.into_bytes(),
+            old_pin,
+            new_pin,
         };
         let response = TokenServiceClient::new(self.channel())
             .change_pin(request)

@@ -260,6 +260,7 @@ async fn start_tokens(
             sessions: token.sessions,
             queue: token.queue,
             pin: pin.map(Pin::new),
+            pin_pad: token.pin_pad,
             pin_memory: pin_memory.clone(),
             certificates: certificates.to_vec(),
             call_deadline: config.limits.call_deadline,

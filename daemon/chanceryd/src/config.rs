@@ -232,6 +232,8 @@ pub struct Token {
     pub pin: Option<PinSource>,
     /// It takes no new work.
     pub maintenance: bool,
+    /// Whether somebody is asked at its PIN pad as soon as it is there.
+    pub pin_pad: bool,
 }
 
 /// Where a PIN comes from. The PIN itself is never in the configuration.

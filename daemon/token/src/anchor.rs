@@ -24,7 +24,7 @@ use crate::{
     error::TokenError,
     metrics::count_on_this_thread,
     module::{Loading, Module},
-    pin::Pin,
+    pin::{PinChange, PinEntry},
     pins::{Admission, Verdict},
     shared::Shared,
     status::{PinStatus, TokenState},
@@ -60,12 +60,8 @@ pub(crate) type Done = Box<dyn FnOnce(Result<(), TokenError>) + Send>;
 
 /// What the anchor is asked to do.
 pub(crate) enum Command {
-    Unlock(Pin, Done),
-    ChangePin {
-        old: Pin,
-        new: Pin,
-        done: Done,
-    },
+    Unlock(PinEntry, Done),
+    ChangePin(PinChange, Done),
     Lock(Done),
     Repair(Repair),
     /// Wakes the anchor, which sees by itself what there is: new certificates, or a closed queue, by which it is to stop.
@@ -76,7 +72,7 @@ impl Command {
     /// Whoever waits for its end.
     pub(crate) fn into_done(self) -> Option<Done> {
         match self {
-            Self::Unlock(_, done) | Self::ChangePin { done, .. } | Self::Lock(done) => Some(done),
+            Self::Unlock(_, done) | Self::ChangePin(_, done) | Self::Lock(done) => Some(done),
             Self::Repair(_) | Self::Wake => None,
         }
     }
@@ -186,8 +182,8 @@ impl Anchor {
             Command::Unlock(pin, done) => {
                 done(self.unlock(pin));
             }
-            Command::ChangePin { old, new, done } => {
-                done(self.change_pin(old, new));
+            Command::ChangePin(change, done) => {
+                done(self.change_pin(change));
             }
             Command::Lock(done) => {
                 done(self.lock());
@@ -251,7 +247,7 @@ impl Anchor {
         }
     }
 
-    fn unlock(&mut self, pin: Pin) -> Result<(), TokenError> {
+    fn unlock(&mut self, pin: PinEntry) -> Result<(), TokenError> {
         let token = self.shared.name.clone();
         if self.attached.is_none() {
             self.attach();
@@ -259,6 +255,10 @@ impl Anchor {
         if self.attached.is_none() {
             self.shared.pins.conclude(pin, Verdict::Untried);
             return Err(TokenError::Absent { token });
+        }
+        if let Err(error) = self.check_pad(&pin) {
+            self.shared.pins.conclude(pin, Verdict::Untried);
+            return Err(error);
         }
         let in_use = self.shared.live().is_some();
         if self.shared.pins.admit(&token, &pin, in_use)? == Admission::InUse {
@@ -278,6 +278,17 @@ impl Anchor {
             self.set_state(TokenState::Locked, format!("C_Login answered {}", failure.ckr.name()));
         }
         result
+    }
+
+    /// Nothing in the place of a PIN is for a token with a PIN pad alone: to others it may be a wrong one.
+    fn check_pad(&self, pin: &PinEntry) -> Result<(), TokenError> {
+        if *pin != PinEntry::AtPad || self.shared.board.has_pad() {
+            return Ok(());
+        }
+        Err(TokenError::InputRefused {
+            token: self.shared.name.clone(),
+            detail: "it has no PIN pad: give its PIN".into(),
+        })
     }
 
     fn lock(&mut self) -> Result<(), TokenError> {
@@ -353,7 +364,7 @@ mod tests {
         let (sender, commands) = mpsc::sync_channel(1);
         let board = Arc::new(Board::new("card".to_owned(), "module".to_owned(), None));
         let queue = Arc::new(Queue::new(1, Backlog::default()));
-        let guard = Mutex::new(PinGuard::new(None, None).expect("randomness"));
+        let guard = Mutex::new(PinGuard::new(None, None, false).expect("randomness"));
         let jobs = Jobs::Queue(Arc::clone(&queue));
         let shared = Arc::new(Shared::new(Arc::clone(&board), jobs, sender.clone(), Arc::new(guard)));
         let selector = TokenSelector::Attributes {

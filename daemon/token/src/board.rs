@@ -39,6 +39,7 @@ pub(crate) struct Board {
     /// The token's process has ended, and the next one is expected to have it: whoever wants something of it may wait as long as
     /// it is `Starting`. Changes under the status' lock.
     awaited: AtomicBool,
+    pad: AtomicBool,
     /// Sessions that workers have open.
     pub(crate) sessions: AtomicUsize,
     /// Whether the status has a last error, so that the next success clears it and those after need not look.
@@ -63,6 +64,7 @@ impl Board {
             status: Mutex::new(status),
             ready: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
+            pad: AtomicBool::new(false),
             sessions: AtomicUsize::new(0),
             failing: AtomicBool::new(false),
             catalogue: Mutex::new(Arc::default()),
@@ -75,6 +77,11 @@ impl Board {
     /// Whether keys can be used now, or soon by the token's next process.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready.load(Ordering::Acquire)
+    }
+
+    /// Whether the token has a PIN pad of its own.
+    pub(crate) fn has_pad(&self) -> bool {
+        self.pad.load(Ordering::Relaxed)
     }
 
     pub(crate) fn status(&self) -> TokenStatus {
@@ -131,6 +138,7 @@ impl Board {
         if *status == before {
             return;
         }
+        self.pad.store(status.protected_authentication_path, Ordering::Relaxed);
         if state != before.state {
             tracing::info!(token = self.name, ?state, detail = status.detail, "token state");
         }

@@ -32,8 +32,8 @@ use crate::{
     jobs::Jobs,
     module::Loading,
     packet::receive_descriptor,
-    pin::Pin,
-    protocol::{self, FromWorker, Start, ToWorker},
+    pin::{Pin, PinChange},
+    protocol::{self, FromWorker, PinOctets, Start, ToWorker},
 };
 use control::{Control, Teller};
 pub(crate) use job_socket::JobSocket;
@@ -186,21 +186,20 @@ impl Worker {
     fn obey(&self, frame: ToWorker) {
         match frame {
             ToWorker::Unlock { token, number, pin } => {
-                self.command(token, number, |done| Command::Unlock(Pin::new(pin.0), done));
+                let pin = PinOctets::entry(pin);
+                self.command(token, number, |done| Command::Unlock(pin, done));
             }
-            ToWorker::ChangePin {
-                token,
-                number,
-                old,
-                new,
-            } => {
-                let (old, new) = (Pin::new(old.0), Pin::new(new.0));
-                self.command(token, number, |done| Command::ChangePin { old, new, done });
+            ToWorker::ChangePin { token, number, pins } => {
+                let change = pins.map_or(PinChange::AtPad, |(old, new)| PinChange::Given {
+                    old: Pin::new(old.0),
+                    new: Pin::new(new.0),
+                });
+                self.command(token, number, |done| Command::ChangePin(change, done));
             }
             ToWorker::Lock { token, number } => self.command(token, number, Command::Lock),
             ToWorker::Pin { token, pin } => {
                 if let Some(pins) = self.pins.get(&token) {
-                    pins.answer(pin.map(|pin| Pin::new(pin.0)));
+                    pins.answer(pin.map(PinOctets::entry));
                 }
             }
             ToWorker::Certificates { token, certificates } => {

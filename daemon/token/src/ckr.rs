@@ -65,6 +65,11 @@ impl Ckr {
     pub(crate) fn is_wrong_pin(self) -> bool {
         matches!(self.0, CKR_PIN_INCORRECT | CKR_PIN_LEN_RANGE | CKR_PIN_INVALID)
     }
+
+    /// Whether somebody broke it off, or nobody came to do what was asked for, as at a PIN pad.
+    pub(crate) fn is_broken_off(self) -> bool {
+        matches!(self.0, CKR_CANCEL | CKR_FUNCTION_CANCELED | CKR_FUNCTION_REJECTED)
+    }
 }
 
 impl Failure {

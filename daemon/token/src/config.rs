@@ -55,6 +55,9 @@ pub struct TokenConfig {
     /// The PIN to log in with as soon as the token is there; without one it stays locked until
     /// [`TokenHandle::unlock`](crate::TokenHandle::unlock).
     pub pin: Option<Pin>,
+    /// Somebody is asked for the PIN at the token's own PIN pad as soon as the token is there, if it has one; otherwise only
+    /// when it is unlocked by hand.
+    pub pin_pad: bool,
     /// Where it is written down which PINs have failed, so that none is tried again after a restart; without it, that is known
     /// until the process ends.
     pub pin_memory: Option<PinMemory>,

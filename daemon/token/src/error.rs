@@ -36,6 +36,25 @@ pub enum TokenError {
         /// The token's answer.
         ckr: Cow<'static, str>,
     },
+    /// The token refused the PIN that was entered at its PIN pad. One try was spent.
+    #[error("token {token} refused the PIN that was entered at its PIN pad ({ckr}); one of its tries is spent")]
+    PinIncorrectAtPad {
+        /// The token.
+        token: String,
+        /// The token's answer.
+        ckr: Cow<'static, str>,
+    },
+    /// Nobody entered a PIN at the token's PIN pad: it was cancelled there, or nobody came in time. No try was spent.
+    #[error(
+        "no PIN was entered at the PIN pad of token {token} ({ckr}): it was cancelled there, or nobody came in time; try again, \
+         with somebody at the pad"
+    )]
+    PinNotEntered {
+        /// The token.
+        token: String,
+        /// The token's answer.
+        ckr: Cow<'static, str>,
+    },
     /// This PIN has failed before and was not tried. No try was spent.
     #[error("token {token} has refused this PIN before: it was not tried again")]
     PinAlreadyFailed {
@@ -204,6 +223,8 @@ impl TokenError {
             | Self::Draining { token }
             | Self::Locked { token }
             | Self::PinIncorrect { token, .. }
+            | Self::PinIncorrectAtPad { token, .. }
+            | Self::PinNotEntered { token, .. }
             | Self::PinAlreadyFailed { token }
             | Self::PinMismatch { token }
             | Self::NewPinRefused { token, .. }
@@ -228,7 +249,11 @@ impl TokenError {
     /// The CKR name behind the error, where there is one that may be shown.
     pub fn ckr(&self) -> Option<&str> {
         match self {
-            Self::PinIncorrect { ckr, .. } | Self::PinChangeUnclear { ckr, .. } | Self::Ckr { ckr, .. } => Some(ckr),
+            Self::PinIncorrect { ckr, .. }
+            | Self::PinIncorrectAtPad { ckr, .. }
+            | Self::PinNotEntered { ckr, .. }
+            | Self::PinChangeUnclear { ckr, .. }
+            | Self::Ckr { ckr, .. } => Some(ckr),
             Self::PinLocked { .. } => Some("CKR_PIN_LOCKED"),
             _ => None,
         }

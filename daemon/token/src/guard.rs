@@ -17,13 +17,15 @@
 //! still configured, it is not tried at the next start.
 
 mod memory;
+mod pad;
 mod record;
 
 use zeroize::Zeroizing;
 
-use crate::pin::Pin;
+use crate::{pin::Pin, pins::Purpose};
 use memory::Page;
 pub use memory::{MemoryError, PinMemory};
+use pad::Pad;
 use record::{Hash, Outcome, Record};
 
 /// Logins whose outcome is unclear (a device error, not a verdict on the PIN) that may follow each other automatically.
@@ -60,6 +62,7 @@ pub(crate) struct PinGuard {
     retry: Option<Hash>,
     unclear: u8,
     guesses: u8,
+    pad: Pad,
 }
 
 /// The try whose outcome is awaited.
@@ -72,11 +75,11 @@ struct Pending {
 }
 
 impl PinGuard {
-    /// `kept` is the configured PIN, not tried yet.
+    /// `kept` is the configured PIN, not tried yet; `pad` says that the token's own PIN pad may be asked automatically.
     ///
     /// # Errors
     /// Without a memory, when the system has no randomness.
-    pub(crate) fn new(memory: Option<PinMemory>, kept: Option<Pin>) -> Result<Self, MemoryError> {
+    pub(crate) fn new(memory: Option<PinMemory>, kept: Option<Pin>, pad: bool) -> Result<Self, MemoryError> {
         let hash_key = memory
             .as_ref()
             .map_or_else(memory::random_key, |memory| Ok(memory.hash_key()))?;
@@ -91,6 +94,7 @@ impl PinGuard {
             retry: None,
             unclear: 0,
             guesses: 0,
+            pad: Pad::new(pad),
         })
     }
 
@@ -110,6 +114,11 @@ impl PinGuard {
     /// The PIN for automatic use, if there is one that may be tried or has been proved.
     pub(crate) fn kept(&self) -> Option<&Pin> {
         self.kept.as_ref().filter(|kept| self.objection(kept).is_none())
+    }
+
+    /// Whether somebody is to be asked for the PIN at the token's own PIN pad: only where none is kept here.
+    pub(crate) fn ask_at_pad(&mut self, purpose: Purpose) -> bool {
+        self.kept.is_none() && self.pad.ask(purpose)
     }
 
     /// Why the kept PIN is not tried, and what to do; `None` if it is, or if there is none.
@@ -206,6 +215,19 @@ impl PinGuard {
         }
         self.kept = Some(pin);
         self.proven = true;
+        self.pad.logged_in(false);
+    }
+
+    /// The token accepted what was entered at its PIN pad.
+    pub(crate) fn succeeded_at_pad(&mut self) {
+        self.unclear = 0;
+        self.pad.logged_in(true);
+        // Which of the PINs that have failed it was, if any, nobody knows.
+        if self.record.tries != 0 || self.record.damage.is_some() {
+            self.record.tries = 0;
+            self.record.damage = None;
+            self.keep_record();
+        }
     }
 
     /// The token refused this PIN.
@@ -250,6 +272,7 @@ impl PinGuard {
         self.kept = None;
         self.proven = false;
         self.unclear = 0;
+        self.pad.locked();
     }
 
     fn is_kept(&self, pin: &Pin) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::{oneshot, watch};
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     anchor::{Command, Done},
-    catalogue::Catalogue,
+    catalogue::{Catalogue, KeyEntry},
     error::TokenError,
     front::{Front, Unsent},
     gate::{Drain, Place},
@@ -19,11 +19,14 @@ use crate::{
     key::KeyId,
     mechanism::{DecryptScheme, SignInput, SignMechanism},
     metrics::MetricsSnapshot,
-    pin::Pin,
+    pin::{PinChange, PinEntry},
     queue::Refusal,
     status::{TokenState, TokenStatus},
     trace,
 };
+
+/// How long somebody may take to come to a token's PIN pad and enter the PIN.
+const AT_THE_PAD: Duration = Duration::from_secs(100);
 
 /// One configured token. Cheap to clone; every clone is the same token.
 ///
@@ -206,11 +209,14 @@ impl TokenHandle {
     }
 
     /// Logs in with this PIN, once, unless it has failed before. A PIN that works is kept in memory for re-logins, and ends a
-    /// drain by hand.
+    /// drain by hand; of one that is entered at the token's own PIN pad nobody learns, and somebody is asked there again for each
+    /// use of a key that wants its PIN each time.
     ///
     /// # Errors
-    /// [`TokenError::PinIncorrect`], [`TokenError::PinAlreadyFailed`], [`TokenError::PinLocked`], [`TokenError::Absent`].
-    pub async fn unlock(&self, pin: Pin) -> Result<(), TokenError> {
+    /// [`TokenError::PinIncorrect`], [`TokenError::PinAlreadyFailed`], [`TokenError::PinLocked`], [`TokenError::Absent`], and for a
+    /// PIN pad [`TokenError::PinNotEntered`] and [`TokenError::PinIncorrectAtPad`].
+    pub async fn unlock(&self, pin: impl Into<PinEntry>) -> Result<(), TokenError> {
+        let pin = pin.into();
         self.command(|done| Command::Unlock(pin, done)).await?;
         self.set_drained(Drain::ByHand, false);
         Ok(())
@@ -223,8 +229,8 @@ impl TokenHandle {
     /// [`TokenError::PinIncorrect`], [`TokenError::PinAlreadyFailed`] and [`TokenError::PinMismatch`] for the old PIN,
     /// [`TokenError::NewPinRefused`] for the new one, [`TokenError::PinChangeUnclear`] and [`TokenError::WorkerLost`] if it is not
     /// known whether it was replaced, [`TokenError::PinLocked`], [`TokenError::Absent`].
-    pub async fn change_pin(&self, old: Pin, new: Pin) -> Result<(), TokenError> {
-        self.command(|done| Command::ChangePin { old, new, done }).await
+    pub async fn change_pin(&self, change: PinChange) -> Result<(), TokenError> {
+        self.command(|done| Command::ChangePin(change, done)).await
     }
 
     /// Logs out and wipes the kept PIN, the configured one too. Operations under way are finished first.
@@ -277,7 +283,7 @@ impl TokenHandle {
             return Err(self.front.board.unavailable());
         }
         let queued = Instant::now();
-        let deadline = dispatch.deadline_by(queued + self.front.call_deadline);
+        let deadline = dispatch.deadline_by(queued + self.time_for(key));
         let is_signature = matches!(work, Work::Sign { .. });
         let span = if is_signature {
             trace::signature(self.name())
@@ -315,6 +321,20 @@ impl TokenHandle {
             answer.await.ok()
         };
         answer.unwrap_or_else(|| Err(self.shut_down()))
+    }
+
+    /// How long an operation with this key may wait and take, at most: longer if somebody has to come to a PIN pad for it.
+    pub fn time_for(&self, key: KeyId) -> Duration {
+        let time = self.front.call_deadline;
+        if !self.front.board.has_pad() {
+            return time;
+        }
+        let catalogue = self.front.board.catalogue();
+        let wants_pin = |entry: &KeyEntry| entry.id == key && entry.always_authenticate;
+        match catalogue.keys.iter().any(wants_pin) {
+            true => time.max(AT_THE_PAD),
+            false => time,
+        }
     }
 
     async fn command(&self, command: impl FnOnce(Done) -> Command) -> Result<(), TokenError> {

@@ -36,6 +36,53 @@ impl PartialEq for Pin {
 
 impl Eq for Pin {}
 
+/// How a PIN comes to a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PinEntry {
+    /// In the call.
+    Given(Pin),
+    /// Somebody enters it at the token's own PIN pad (CKF_PROTECTED_AUTHENTICATION_PATH), out of everybody's sight.
+    AtPad,
+}
+
+impl From<Pin> for PinEntry {
+    fn from(pin: Pin) -> Self {
+        Self::Given(pin)
+    }
+}
+
+/// How the old and the new PIN come to a token that is to replace the one by the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PinChange {
+    /// In the call.
+    Given {
+        /// The PIN as it is.
+        old: Pin,
+        /// The PIN as it is to be.
+        new: Pin,
+    },
+    /// Somebody enters both at the token's own PIN pad.
+    AtPad,
+}
+
+impl PinChange {
+    /// How the old one comes.
+    pub(crate) fn old(&self) -> PinEntry {
+        match self {
+            Self::Given { old, .. } => PinEntry::Given(old.clone()),
+            Self::AtPad => PinEntry::AtPad,
+        }
+    }
+
+    /// How the new one comes.
+    pub(crate) fn into_new(self) -> PinEntry {
+        match self {
+            Self::Given { new, .. } => PinEntry::Given(new),
+            Self::AtPad => PinEntry::AtPad,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

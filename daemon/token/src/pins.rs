@@ -6,7 +6,7 @@ use crate::{
     board::lock,
     error::TokenError,
     guard::{Attempt, PinGuard},
-    pin::Pin,
+    pin::PinEntry,
 };
 
 /// What an administrator's PIN is worth before the token is asked.
@@ -48,17 +48,17 @@ pub(crate) enum Purpose {
 pub(crate) trait Pins: Send + Sync {
     /// Which token it is, each time it is found.
     fn identify(&self, serial: &str, label: &str);
-    /// Whether a PIN that somebody has given may go to the token. `in_use` says that one has been proved and is still good.
-    fn admit(&self, token: &str, pin: &Pin, in_use: bool) -> Result<Admission, TokenError>;
-    /// Notes that a PIN which somebody has given goes to the token now; or why it must not.
-    fn begin(&self, pin: &Pin) -> Result<(), String>;
-    /// Notes that a PIN which somebody has given goes to the token now, to be replaced; or why it must not. `in_use` says that
-    /// one has been proved and is still good.
-    fn begin_change(&self, token: &str, old: &Pin, in_use: bool) -> Result<(), TokenError>;
+    /// Whether a PIN that somebody gives may go to the token. `in_use` says that one has been proved and is still good.
+    fn admit(&self, token: &str, pin: &PinEntry, in_use: bool) -> Result<Admission, TokenError>;
+    /// Notes that a PIN which somebody gives goes to the token now; or why it must not.
+    fn begin(&self, pin: &PinEntry) -> Result<(), String>;
+    /// Notes that a PIN which somebody gives goes to the token now, to be replaced; or why it must not. `in_use` says that one
+    /// has been proved and is still good.
+    fn begin_change(&self, token: &str, old: &PinEntry, in_use: bool) -> Result<(), TokenError>;
     /// The PIN for automatic use, which goes to the token now; or why there is none, and what to do.
-    fn kept(&self, purpose: Purpose) -> Result<Pin, String>;
+    fn kept(&self, purpose: Purpose) -> Result<PinEntry, String>;
     /// What the token said of a PIN that went there.
-    fn conclude(&self, pin: Pin, verdict: Verdict);
+    fn conclude(&self, pin: PinEntry, verdict: Verdict);
     /// Drops the kept PIN.
     fn forget(&self);
 }
@@ -68,9 +68,17 @@ impl Pins for Mutex<PinGuard> {
         lock(self).identify(serial, label);
     }
 
-    fn admit(&self, token: &str, pin: &Pin, in_use: bool) -> Result<Admission, TokenError> {
+    fn admit(&self, token: &str, pin: &PinEntry, in_use: bool) -> Result<Admission, TokenError> {
         let token = token.to_owned();
         let mut guard = lock(self);
+        let pin = match pin {
+            PinEntry::Given(pin) => pin,
+            PinEntry::AtPad if in_use => {
+                let detail = "it is unlocked already: lock it first".into();
+                return Err(TokenError::InputRefused { token, detail });
+            }
+            PinEntry::AtPad => return Ok(Admission::Ask),
+        };
         if guard.has_failed(pin) {
             return Err(TokenError::PinAlreadyFailed { token });
         }
@@ -84,14 +92,24 @@ impl Pins for Mutex<PinGuard> {
         Err(TokenError::InputRefused { token, detail })
     }
 
-    fn begin(&self, pin: &Pin) -> Result<(), String> {
+    fn begin(&self, pin: &PinEntry) -> Result<(), String> {
+        let PinEntry::Given(pin) = pin else { return Ok(()) };
         let begun = lock(self).begin(pin, Attempt::ByHand);
         begun.map_err(|error| error.to_string())
     }
 
-    fn begin_change(&self, token: &str, old: &Pin, in_use: bool) -> Result<(), TokenError> {
+    fn begin_change(&self, token: &str, old: &PinEntry, in_use: bool) -> Result<(), TokenError> {
         let token = token.to_owned();
         let mut guard = lock(self);
+        let old = match old {
+            PinEntry::Given(old) => old,
+            PinEntry::AtPad if guard.kept().is_some() => {
+                let detail =
+                    "it was unlocked with a PIN that is kept: change it with the old PIN and the new one".into();
+                return Err(TokenError::InputRefused { token, detail });
+            }
+            PinEntry::AtPad => return Ok(()),
+        };
         if guard.has_failed(old) {
             return Err(TokenError::PinAlreadyFailed { token });
         }
@@ -104,20 +122,29 @@ impl Pins for Mutex<PinGuard> {
         })
     }
 
-    fn kept(&self, purpose: Purpose) -> Result<Pin, String> {
+    fn kept(&self, purpose: Purpose) -> Result<PinEntry, String> {
         let mut guard = lock(self);
         let Some(pin) = guard.kept().cloned() else {
+            if guard.ask_at_pad(purpose) {
+                return Ok(PinEntry::AtPad);
+            }
             return Err(guard.advice().unwrap_or_else(|| "unlock it with its PIN".to_owned()));
         };
         if purpose == Purpose::Login {
             let begun = guard.begin(&pin, Attempt::Automatic);
             begun.map_err(|error| error.to_string())?;
         }
-        Ok(pin)
+        Ok(PinEntry::Given(pin))
     }
 
-    fn conclude(&self, pin: Pin, verdict: Verdict) {
+    fn conclude(&self, pin: PinEntry, verdict: Verdict) {
         let mut guard = lock(self);
+        let pin = match (pin, verdict) {
+            (PinEntry::Given(pin), _) => pin,
+            (PinEntry::AtPad, Verdict::Right) => return guard.succeeded_at_pad(),
+            // No PIN is known of which there would be anything to remember.
+            (PinEntry::AtPad, _) => return,
+        };
         match verdict {
             Verdict::Right => guard.succeeded(pin),
             Verdict::Wrong => guard.failed(&pin),

@@ -25,6 +25,7 @@ use crate::{
     job::Work,
     key::KeyId,
     metrics::MetricsSnapshot,
+    pin::{Pin, PinEntry},
     pins::{Purpose, Verdict},
     status::TokenStatus,
 };
@@ -42,24 +43,49 @@ pub(crate) const MAX_JOB: u64 = 2 << 20;
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct PinOctets(pub(crate) Zeroizing<Vec<u8>>);
 
+impl PinOctets {
+    pub(crate) fn new(pin: &Pin) -> Self {
+        Self(Zeroizing::new(pin.bytes().to_vec()))
+    }
+
+    /// None for one that is entered at the token's own PIN pad.
+    pub(crate) fn of(entry: &PinEntry) -> Option<Self> {
+        match entry {
+            PinEntry::Given(pin) => Some(Self::new(pin)),
+            PinEntry::AtPad => None,
+        }
+    }
+
+    /// What [`PinOctets::of`] was made of.
+    pub(crate) fn entry(octets: Option<Self>) -> PinEntry {
+        octets.map_or(PinEntry::AtPad, |octets| PinEntry::Given(Pin::new(octets.0)))
+    }
+}
+
 /// What the daemon says.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum ToWorker {
     /// First of all.
     Start(Start),
     /// Log in with this PIN, which an administrator gave.
-    Unlock { token: u16, number: u64, pin: PinOctets },
+    Unlock {
+        token: u16,
+        number: u64,
+        pin: Option<PinOctets>,
+    },
     /// Have the token replace its PIN.
     ChangePin {
         token: u16,
         number: u64,
-        old: PinOctets,
-        new: PinOctets,
+        pins: Option<(PinOctets, PinOctets)>,
     },
     /// Log out.
     Lock { token: u16, number: u64 },
     /// The answer to [`FromWorker::WantPin`].
-    Pin { token: u16, pin: Result<PinOctets, String> },
+    Pin {
+        token: u16,
+        pin: Result<Option<PinOctets>, String>,
+    },
     /// Certificates from outside the token, in place of those before.
     Certificates { token: u16, certificates: Vec<Vec<u8>> },
     /// Finish what has been started, log out, finalise, and end.
@@ -100,7 +126,7 @@ pub(crate) enum FromWorker {
     /// What the token said of a PIN, whoever gave it.
     Verdict {
         token: u16,
-        pin: PinOctets,
+        pin: Option<PinOctets>,
         verdict: Verdict,
     },
     /// An `Unlock`, `ChangePin` or `Lock` ended like this.
@@ -206,19 +232,24 @@ mod tests {
     #[test]
     fn a_frame_comes_back_as_it_went() {
         let mut stream = Vec::new();
-        let pin = PinOctets(Zeroizing::new(b"123456".to_vec()));
+        let pin = PinEntry::Given(Pin::new(b"123456".to_vec()));
         let frame = ToWorker::Unlock {
             token: 3,
             number: 1 << 40,
-            pin,
+            pin: PinOctets::of(&pin),
         };
         write(&mut stream, &frame).unwrap();
         write(&mut stream, &ToWorker::Stop).unwrap();
         let mut stream = stream.as_slice();
-        let Some(ToWorker::Unlock { token: 3, number, pin }) = read(&mut stream).unwrap() else {
+        let Some(ToWorker::Unlock {
+            token: 3,
+            number,
+            pin: received,
+        }) = read(&mut stream).unwrap()
+        else {
             unreachable!("another frame")
         };
-        assert_eq!((number, pin.0.as_slice()), (1 << 40, b"123456".as_slice()));
+        assert_eq!((number, PinOctets::entry(received)), (1 << 40, pin));
         assert!(matches!(read(&mut stream).unwrap(), Some(ToWorker::Stop)));
         assert!(read::<ToWorker>(&mut stream).unwrap().is_none());
     }

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::{
     ckr::Failure,
     metrics::{Function, counted, logged_in},
-    pin::Pin,
+    pin::PinEntry,
 };
 
 /// The functions of a module that is also loaded through cryptoki, which initialises it.
@@ -90,7 +90,7 @@ impl RawModule {
         key: u64,
         data: &[u8],
         capacity: usize,
-        context_pin: Option<&Pin>,
+        context_pin: Option<&PinEntry>,
     ) -> Result<Vec<u8>, Failure> {
         let mut mechanism = CK_MECHANISM::from(mechanism);
         call!(self, C_SignInit(session.handle(), &raw mut mechanism, key))?;
@@ -120,7 +120,7 @@ impl RawModule {
         mechanism: &Mechanism<'_>,
         key: u64,
         ciphertext: &[u8],
-        context_pin: Option<&Pin>,
+        context_pin: Option<&PinEntry>,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
         self.decrypt_init(session, mechanism, key)?;
         if let Some(pin) = context_pin {
@@ -205,43 +205,23 @@ impl RawModule {
         }
     }
 
-    fn context_login(&self, session: &Session, pin: &Pin) -> Result<(), Failure> {
-        let pin = pin.bytes();
-        call!(
-            self,
-            C_Login(
-                session.handle(),
-                CKU_CONTEXT_SPECIFIC,
-                pin.as_ptr().cast_mut(),
-                ulong(pin.len())
-            )
-        )
+    fn context_login(&self, session: &Session, pin: &PinEntry) -> Result<(), Failure> {
+        let (pin, length) = pointer(pin);
+        call!(self, C_Login(session.handle(), CKU_CONTEXT_SPECIFIC, pin, length))
     }
 
     /// C_Login as the user, with a PIN of any bytes.
-    pub(crate) fn login(&self, session: &Session, pin: &Pin) -> Result<(), Failure> {
-        let pin = pin.bytes();
-        let result = call!(
-            self,
-            C_Login(session.handle(), CKU_USER, pin.as_ptr().cast_mut(), ulong(pin.len()))
-        );
+    pub(crate) fn login(&self, session: &Session, pin: &PinEntry) -> Result<(), Failure> {
+        let (pin, length) = pointer(pin);
+        let result = call!(self, C_Login(session.handle(), CKU_USER, pin, length));
         logged_in(&result);
         result
     }
 
     /// C_SetPIN: another PIN for the user.
-    pub(crate) fn set_pin(&self, session: &Session, old: &Pin, new: &Pin) -> Result<(), Failure> {
-        let (old, new) = (old.bytes(), new.bytes());
-        call!(
-            self,
-            C_SetPIN(
-                session.handle(),
-                old.as_ptr().cast_mut(),
-                ulong(old.len()),
-                new.as_ptr().cast_mut(),
-                ulong(new.len())
-            )
-        )
+    pub(crate) fn set_pin(&self, session: &Session, old: &PinEntry, new: &PinEntry) -> Result<(), Failure> {
+        let ((old, old_length), (new, new_length)) = (pointer(old), pointer(new));
+        call!(self, C_SetPIN(session.handle(), old, old_length, new, new_length))
     }
 
     /// C_CloseAllSessions: what is left of sessions to a token that was lost, so that no old handle comes to life again.
@@ -282,6 +262,14 @@ fn check(function: &'static str, rv: CK_RV) -> Result<(), Failure> {
         Ok(())
     } else {
         Err(Failure::new(function, rv))
+    }
+}
+
+/// A PIN as C_Login and C_SetPIN take it: nothing at all sends the token to its own PIN pad.
+fn pointer(pin: &PinEntry) -> (*mut u8, CK_ULONG) {
+    match pin {
+        PinEntry::Given(pin) => (pin.bytes().as_ptr().cast_mut(), ulong(pin.bytes().len())),
+        PinEntry::AtPad => (std::ptr::null_mut(), 0),
     }
 }
 

@@ -62,4 +62,6 @@ pub struct TokenStatus {
     pub generation: u64,
     /// The user PIN.
     pub pin: PinStatus,
+    /// CKF_PROTECTED_AUTHENTICATION_PATH: the token, or its reader, has a PIN pad or the like of its own.
+    pub protected_authentication_path: bool,
 }

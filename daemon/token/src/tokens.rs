@@ -342,7 +342,7 @@ struct Parts {
 
 impl Parts {
     fn new(config: &TokenConfig, backlog: &Backlog) -> Result<Self, StartError> {
-        let guard = PinGuard::new(config.pin_memory.clone(), config.pin.clone());
+        let guard = PinGuard::new(config.pin_memory.clone(), config.pin.clone(), config.pin_pad);
         let guard = guard.map_err(|error| no_thread(&config.name)(std::io::Error::other(error)))?;
         Ok(Self {
             pins: Arc::new(Mutex::new(guard)),

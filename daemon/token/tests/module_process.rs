@@ -32,6 +32,7 @@ async fn ending_of(script: &str) -> Notice {
         sessions: 1,
         queue: 1,
         pin: None,
+        pin_pad: false,
         pin_memory: None,
         certificates: vec![],
         call_deadline: Duration::from_secs(1),

@@ -256,6 +256,28 @@ impl TokenFaults<'_> {
         self.faults.write(self.first + layout::PIN_LIMIT, wrong)
     }
 
+    /// Gives it a PIN pad, at which somebody enters this PIN, of at most sixteen bytes.
+    pub fn enter_at_pad(&self, pin: &str) -> Result<()> {
+        self.write_text(layout::PAD_PIN, pin)?;
+        self.faults.write(self.first + layout::PAD, layout::PAD_ENTERS)
+    }
+
+    /// Gives it a PIN pad, at which somebody enters this PIN, and another to take its place.
+    pub fn change_at_pad(&self, old: &str, new: &str) -> Result<()> {
+        self.write_text(layout::PAD_NEW_PIN, new)?;
+        self.enter_at_pad(old)
+    }
+
+    /// Gives it a PIN pad, at which somebody cancels.
+    pub fn cancel_at_pad(&self) -> Result<()> {
+        self.faults.write(self.first + layout::PAD, layout::PAD_CANCELS)
+    }
+
+    /// How often somebody was asked at its PIN pad.
+    pub fn pad_prompts(&self) -> Result<u64> {
+        self.faults.read(self.first + layout::PAD_PROMPTS)
+    }
+
     /// Does what a security officer does about a locked PIN.
     pub fn reset_pin_tries(&self) -> Result<()> {
         self.faults.write(self.first + layout::PIN_WRONG_IN_A_ROW, 0)
@@ -269,6 +291,13 @@ impl TokenFaults<'_> {
     /// Wrong PINs so far.
     pub fn wrong_pins(&self) -> Result<u64> {
         self.faults.read(self.first + layout::PIN_WRONG)
+    }
+
+    fn write_text(&self, word: usize, text: &str) -> Result<()> {
+        for (at, value) in layout::words(text.as_bytes()).into_iter().enumerate() {
+            self.faults.write(self.first + word + at, value)?;
+        }
+        Ok(())
     }
 
     fn set_out(&self, out: bool) -> Result<()> {

@@ -24,6 +24,7 @@ pub fn config(token: &Token) -> TokenConfig {
         sessions: 2,
         queue: 256,
         pin: Some(pin(&token.pin)),
+        pin_pad: false,
         pin_memory: None,
         certificates: Vec::new(),
         call_deadline: PATIENCE,

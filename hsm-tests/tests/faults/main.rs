@@ -15,6 +15,7 @@ mod crash;
 mod drain;
 mod hang;
 mod ladder;
+mod pin_pad;
 mod pins;
 mod presence;
 mod replicas;

@@ -36,7 +36,7 @@ pub(crate) fn configure_pin(daemon: &Daemon, pin: &str) {
 }
 
 /// Has this line in the token's configuration from the daemon's next start on.
-fn configure_card(daemon: &Daemon, line: &str) {
+pub(crate) fn configure_card(daemon: &Daemon, line: &str) {
     let configuration = fs::read_to_string(daemon.configuration_file()).unwrap();
     if configuration.contains(line) {
         return;

@@ -199,6 +199,21 @@ async fn a_script_gives_the_old_and_the_new_pin_on_two_lines() {
 }
 
 #[tokio::test]
+async fn of_a_token_with_a_pin_pad_nobody_types_the_pin_here() {
+    let mut script = locked_token();
+    script.tokens[0].protected_authentication_path = true;
+    let fake = Fake::start(script);
+    for command in ["unlock", "pin"] {
+        let run = crate::command_line::run(&fake.address, &[command, "card"], b"").await;
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        assert!(run.stderr.contains("at the PIN pad of card"), "{}", run.stderr);
+    }
+    // Who wants to give one may: the token decides.
+    let given = crate::command_line::run(&fake.address, &["unlock", "card", "--pin-stdin"], b"000000\n").await;
+    assert_eq!(given.status, 4, "{}", given.stderr);
+}
+
+#[tokio::test]
 async fn ctrl_c_at_the_prompt_gives_the_echo_back() {
     let fake = Fake::start(locked_token());
     let terminal = Terminal::open();

@@ -150,6 +150,8 @@ pub(super) struct RawToken {
     pub(super) pin: Option<RawPin>,
     #[serde(default)]
     pub(super) maintenance: bool,
+    #[serde(default)]
+    pub(super) pin_pad: bool,
 }
 
 #[derive(Debug, Deserialize)]

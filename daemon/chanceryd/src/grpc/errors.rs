@@ -88,10 +88,12 @@ fn token_code(error: &TokenError) -> Code {
         | TokenError::PinLocked { .. }
         | TokenError::PinFinalTry { .. }
         | TokenError::PinChangeUnclear { .. }
+        | TokenError::PinNotEntered { .. }
         | TokenError::KeyNotFound { .. }
         | TokenError::KeyRole { .. }
         | TokenError::MechanismUnsupported { .. } => Code::FailedPrecondition,
         TokenError::PinIncorrect { .. }
+        | TokenError::PinIncorrectAtPad { .. }
         | TokenError::PinAlreadyFailed { .. }
         | TokenError::PinMismatch { .. }
         | TokenError::NewPinRefused { .. }

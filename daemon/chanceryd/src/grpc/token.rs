@@ -156,6 +156,7 @@ fn describe(described: ops::tokens::Described) -> Token {
         unlock_expire_time: described.lease.and_then(|lease| lease.expires).map(Into::into),
         unlock_uses_left: described.lease.and_then(|lease| lease.uses),
         drain_reason: drain_reason.into(),
+        protected_authentication_path: status.protected_authentication_path,
         jobs_waiting: u32::try_from(described.jobs_waiting).unwrap_or(u32::MAX),
         jobs_running: u32::try_from(described.jobs_running).unwrap_or(u32::MAX),
         worker_restarts: described.worker_restarts,

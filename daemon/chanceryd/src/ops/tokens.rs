@@ -5,7 +5,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use chancery_token::{Drain, Pin, TokenError, TokenHandle, TokenStatus};
+use chancery_token::{Drain, Pin, PinChange, PinEntry, TokenError, TokenHandle, TokenStatus};
 use zeroize::Zeroizing;
 
 use super::{Call, Context, Invalid, OpError, Page, PageRequest, private_key};
@@ -58,7 +58,7 @@ pub fn list(context: &Context, call: &Call, page: &PageRequest) -> Result<Page<D
 /// # Errors
 ///
 /// [`OpError::NotPermitted`] without an `admin` grant, whether the token exists or not; [`OpError::Invalid`] for a PIN that
-/// is empty or too long, or terms that are no time; what the token says of the PIN.
+/// is too long, or empty where there is no PIN pad, or terms that are no time; what the token says of the PIN.
 pub async fn unlock(
     context: &Context,
     call: &Call,
@@ -67,7 +67,11 @@ pub async fn unlock(
     terms: Terms,
 ) -> Result<Described, OpError> {
     let (token, grant) = authorized(context, call, name)?;
-    let pin = checked("pin", pin)?;
+    let pin = if pin.is_empty() && has_pad(token) {
+        PinEntry::AtPad
+    } else {
+        PinEntry::Given(checked("pin", pin)?)
+    };
     let terms = terms.check()?;
     let work = context.leases.unlock(token, pin, terms, call.now);
     run(context, call, token, &grant, work).await
@@ -87,7 +91,7 @@ pub struct Changed {
 /// # Errors
 ///
 /// [`OpError::NotPermitted`] without an `admin` grant, whether the token exists or not; [`OpError::Invalid`] for a PIN that
-/// is empty or too long; what the token says of the PINs.
+/// is too long, or empty where there is no PIN pad; what the token says of the PINs.
 pub async fn change_pin(
     context: &Context,
     call: &Call,
@@ -96,8 +100,15 @@ pub async fn change_pin(
     new: Zeroizing<Vec<u8>>,
 ) -> Result<Changed, OpError> {
     let (token, grant) = authorized(context, call, name)?;
-    let (old, new) = (checked("old_pin", old)?, checked("new_pin", new)?);
-    let token = run(context, call, token, &grant, token.change_pin(old, new)).await?;
+    let change = if old.is_empty() && new.is_empty() && has_pad(token) {
+        PinChange::AtPad
+    } else {
+        PinChange::Given {
+            old: checked("old_pin", old)?,
+            new: checked("new_pin", new)?,
+        }
+    };
+    let token = run(context, call, token, &grant, token.change_pin(change)).await?;
     Ok(Changed {
         configured_in: context.settings.pin_sources.get(&token.name).cloned(),
         token,
@@ -146,6 +157,10 @@ async fn drain(context: &Context, token: &TokenHandle) -> Result<(), TokenError>
     tokio::spawn(work)
         .await
         .unwrap_or(Err(TokenError::Shutdown { token: name }))
+}
+
+fn has_pad(token: &TokenHandle) -> bool {
+    token.status().protected_authentication_path
 }
 
 /// A PIN of a length that is passed on.

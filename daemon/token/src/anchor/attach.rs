@@ -18,7 +18,7 @@ use crate::{
     ckr::{Failure, Remedy},
     error::TokenError,
     module::{Module, Search},
-    pin::Pin,
+    pin::PinEntry,
     pins::{Purpose, Verdict},
     shared::{Live, LiveKey},
     status::{PinStatus, TokenState},
@@ -124,6 +124,7 @@ impl Anchor {
             info.serial_number().clone_into(&mut status.serial);
             info.manufacturer_id().clone_into(&mut status.manufacturer);
             info.model().clone_into(&mut status.model);
+            status.protected_authentication_path = info.protected_authentication_path();
         });
         self.shared.tries.may_be_spent();
         self.note_token_info(&info);
@@ -169,6 +170,9 @@ impl Anchor {
                     }
                     return;
                 }
+                Err(advice) if self.shared.board.has_pad() => {
+                    format!("{advice}; without a PIN, an unlock asks for it at its PIN pad")
+                }
                 Err(advice) => advice,
             },
         };
@@ -186,11 +190,15 @@ impl Anchor {
     }
 
     /// One C_Login with this PIN. What comes of it is remembered, and stands in the status.
-    pub(super) fn log_in(&mut self, pin: Pin) -> Result<(), TokenError> {
+    pub(super) fn log_in(&mut self, pin: PinEntry) -> Result<(), TokenError> {
         let token = self.shared.name.clone();
         let Some(attached) = &self.attached else {
             return Err(TokenError::Absent { token });
         };
+        if pin == PinEntry::AtPad {
+            let detail = "somebody is asked for its PIN at its PIN pad".to_owned();
+            self.set_state(TokenState::Locked, detail);
+        }
         let result = {
             let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
             let raw = &attached.module.raw;
@@ -215,15 +223,26 @@ impl Anchor {
         };
         self.shared.board.note_error(failure.ckr.name());
         let (error, detail) = if failure.ckr.is_wrong_pin() {
+            let ckr = failure.ckr.name().into();
+            let (error, detail) = match pin {
+                PinEntry::Given(_) => (
+                    TokenError::PinIncorrect { token, ckr },
+                    "the PIN was refused and will not be tried again: unlock it with the right one",
+                ),
+                PinEntry::AtPad => (
+                    TokenError::PinIncorrectAtPad { token, ckr },
+                    "the PIN that was entered at its PIN pad was refused: unlock it with the right one",
+                ),
+            };
             self.shared.pins.conclude(pin, Verdict::Wrong);
             self.shared.tries.may_be_spent();
-            let error = TokenError::PinIncorrect {
-                token,
-                ckr: failure.ckr.name().into(),
-            };
+            (error, detail.to_owned())
+        } else if pin == PinEntry::AtPad && failure.ckr.is_broken_off() {
+            self.shared.pins.conclude(pin, Verdict::Untried);
+            let ckr = failure.ckr.name().into();
             (
-                error,
-                "the PIN was refused and will not be tried again: unlock it with the right one".to_owned(),
+                TokenError::PinNotEntered { token, ckr },
+                "nobody entered the PIN at its PIN pad: unlock it, with somebody there".to_owned(),
             )
         } else if failure.ckr.0 == CKR_PIN_LOCKED {
             self.shared.pins.conclude(pin, Verdict::Unclear);

@@ -12,19 +12,24 @@ use super::{Anchor, attach::Attached};
 use crate::{
     ckr::{Failure, Remedy},
     error::TokenError,
-    pin::Pin,
+    pin::{PinChange, PinEntry},
     pins::Verdict,
     status::PinStatus,
 };
 
 impl Anchor {
     /// Has the token replace its user PIN, whether it is unlocked or not; it stays so.
-    pub(super) fn change_pin(&mut self, old: Pin, new: Pin) -> Result<(), TokenError> {
+    pub(super) fn change_pin(&mut self, change: PinChange) -> Result<(), TokenError> {
         let token = self.shared.name.clone();
+        let (old, new) = (change.old(), change.into_new());
         let Some(attached) = &self.attached else {
             self.shared.pins.conclude(old, Verdict::Untried);
             return Err(TokenError::Absent { token });
         };
+        if let Err(error) = self.check_pad(&old) {
+            self.shared.pins.conclude(old, Verdict::Untried);
+            return Err(error);
+        }
         self.shared
             .pins
             .begin_change(&token, &old, self.shared.live().is_some())?;
@@ -50,7 +55,7 @@ impl Anchor {
                 Ok(())
             }
             Err(failure) => {
-                let (verdict, error) = self.judge(failure);
+                let (verdict, error) = self.judge(&old, failure);
                 self.shared.board.note_error(failure.ckr.name());
                 if verdict == Verdict::Wrong {
                     self.shared.tries.may_be_spent();
@@ -68,7 +73,7 @@ impl Anchor {
         }
     }
 
-    fn set_pin(&self, attached: &Attached, old: &Pin, new: &Pin) -> Result<(), Failure> {
+    fn set_pin(&self, attached: &Attached, old: &PinEntry, new: &PinEntry) -> Result<(), Failure> {
         // Nobody logs in for an operation with a PIN that is being replaced.
         let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
         let session = attached.module.context.open_rw_session(attached.slot)?;
@@ -83,7 +88,7 @@ impl Anchor {
     }
 
     /// What a failure says of the old PIN, and what the caller is told.
-    fn judge(&self, failure: Failure) -> (Verdict, TokenError) {
+    fn judge(&self, old: &PinEntry, failure: Failure) -> (Verdict, TokenError) {
         let token = self.shared.name.clone();
         let ckr = failure.ckr.name();
         match failure.ckr.0 {
@@ -94,7 +99,15 @@ impl Anchor {
             CKR_USER_NOT_LOGGED_IN => (Verdict::Untried, TokenError::Locked { token }),
             CKR_PIN_INCORRECT => {
                 let ckr = ckr.into();
-                (Verdict::Wrong, TokenError::PinIncorrect { token, ckr })
+                let error = match old {
+                    PinEntry::Given(_) => TokenError::PinIncorrect { token, ckr },
+                    PinEntry::AtPad => TokenError::PinIncorrectAtPad { token, ckr },
+                };
+                (Verdict::Wrong, error)
+            }
+            _ if *old == PinEntry::AtPad && failure.ckr.is_broken_off() => {
+                let ckr = ckr.into();
+                (Verdict::Untried, TokenError::PinNotEntered { token, ckr })
             }
             CKR_PIN_INVALID | CKR_PIN_LEN_RANGE | CKR_PIN_TOO_WEAK => {
                 let detail = ckr.into();
@@ -110,7 +123,8 @@ impl Anchor {
 }
 
 /// The length that the token wants, if the PIN has another. A module that names no limits, or senseless ones, decides itself.
-fn wanted_length(info: &TokenInfo, new: &Pin) -> Option<String> {
+fn wanted_length(info: &TokenInfo, new: &PinEntry) -> Option<String> {
+    let PinEntry::Given(new) = new else { return None };
     let (shortest, longest) = (info.min_pin_length(), info.max_pin_length());
     let sensible = 0 < longest && shortest <= longest;
     let fits = (shortest..=longest).contains(&new.bytes().len());

@@ -5,13 +5,11 @@ use std::sync::{
     mpsc::{Receiver, SyncSender, sync_channel},
 };
 
-use zeroize::Zeroizing;
-
 use super::control::Control;
 use crate::{
     board::lock,
     error::TokenError,
-    pin::Pin,
+    pin::PinEntry,
     pins::{Admission, Pins, Purpose, Verdict},
     protocol::{FromWorker, PinOctets},
 };
@@ -19,8 +17,8 @@ use crate::{
 pub(super) struct AskedPins {
     control: Arc<Control>,
     token: u16,
-    answer: SyncSender<Result<Pin, String>>,
-    answers: Mutex<Receiver<Result<Pin, String>>>,
+    answer: SyncSender<Result<PinEntry, String>>,
+    answers: Mutex<Receiver<Result<PinEntry, String>>>,
 }
 
 impl AskedPins {
@@ -35,7 +33,7 @@ impl AskedPins {
     }
 
     /// The daemon's answer.
-    pub(super) fn answer(&self, pin: Result<Pin, String>) {
+    pub(super) fn answer(&self, pin: Result<PinEntry, String>) {
         // One question is open at a time; an answer to none is dropped.
         let _ = self.answer.try_send(pin);
     }
@@ -46,21 +44,21 @@ impl Pins for AskedPins {
     fn identify(&self, _serial: &str, _label: &str) {}
 
     /// The daemon has asked its guard before it sent the PIN.
-    fn admit(&self, _token: &str, _pin: &Pin, _in_use: bool) -> Result<Admission, TokenError> {
+    fn admit(&self, _token: &str, _pin: &PinEntry, _in_use: bool) -> Result<Admission, TokenError> {
         Ok(Admission::Ask)
     }
 
     /// So has it noted that it goes to the token.
-    fn begin(&self, _pin: &Pin) -> Result<(), String> {
+    fn begin(&self, _pin: &PinEntry) -> Result<(), String> {
         Ok(())
     }
 
     /// And that it goes there to be replaced.
-    fn begin_change(&self, _token: &str, _old: &Pin, _in_use: bool) -> Result<(), TokenError> {
+    fn begin_change(&self, _token: &str, _old: &PinEntry, _in_use: bool) -> Result<(), TokenError> {
         Ok(())
     }
 
-    fn kept(&self, purpose: Purpose) -> Result<Pin, String> {
+    fn kept(&self, purpose: Purpose) -> Result<PinEntry, String> {
         let answers = lock(&self.answers);
         let token = self.token;
         self.control.say(&FromWorker::WantPin { token, purpose });
@@ -69,10 +67,10 @@ impl Pins for AskedPins {
             .unwrap_or_else(|_| Err("the daemon does not answer".to_owned()))
     }
 
-    fn conclude(&self, pin: Pin, verdict: Verdict) {
+    fn conclude(&self, pin: PinEntry, verdict: Verdict) {
         self.control.say(&FromWorker::Verdict {
             token: self.token,
-            pin: PinOctets(Zeroizing::new(pin.bytes().to_vec())),
+            pin: PinOctets::of(&pin),
             verdict,
         });
     }

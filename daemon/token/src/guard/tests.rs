@@ -26,7 +26,7 @@ fn pin(text: &str) -> Pin {
 }
 
 fn guard(kept: Option<&str>) -> PinGuard {
-    PinGuard::new(None, kept.map(pin)).unwrap()
+    PinGuard::new(None, kept.map(pin), false).unwrap()
 }
 
 /// A state directory that outlives its daemons.
@@ -44,7 +44,7 @@ impl State {
     /// A daemon that has just found its token. The one before is gone by now, whatever it was doing.
     fn start(&self, kept: &str) -> PinGuard {
         let memory = PinMemory::open(&self.directory()).unwrap();
-        let mut guard = PinGuard::new(Some(memory), Some(pin(kept))).unwrap();
+        let mut guard = PinGuard::new(Some(memory), Some(pin(kept)), false).unwrap();
         guard.identify("serial", "label");
         guard
     }
@@ -279,7 +279,7 @@ fn tokens_have_pages_of_their_own() {
 fn nothing_is_tried_before_the_token_has_been_seen() {
     let state = State::new();
     let memory = PinMemory::open(&state.directory()).unwrap();
-    let mut guard = PinGuard::new(Some(memory), Some(pin("1234"))).unwrap();
+    let mut guard = PinGuard::new(Some(memory), Some(pin("1234")), false).unwrap();
     assert!(guard.kept().is_none());
     assert!(matches!(
         guard.begin(&pin("1234"), Attempt::ByHand),

@@ -21,8 +21,7 @@ use crate::{
     error::ModuleError,
     notice::{Ending, Notice},
     packet,
-    pin::Pin,
-    protocol::{FromWorker, Start, ToWorker},
+    protocol::{FromWorker, PinOctets, Start, ToWorker},
 };
 
 /// How often deadlines are looked at while the process has jobs.
@@ -183,7 +182,9 @@ impl Supervisor {
             (FromWorker::Catalogue { catalogue, .. }, Some(ward)) => ward.board.set_catalogue(catalogue),
             (FromWorker::Metrics { metrics, .. }, Some(ward)) => ward.board.tally.hear(&metrics),
             (FromWorker::WantPin { purpose, .. }, Some(ward)) => life.say(&ward.hand_out_pin(purpose)),
-            (FromWorker::Verdict { pin, verdict, .. }, Some(ward)) => ward.pins.conclude(Pin::new(pin.0), verdict),
+            (FromWorker::Verdict { pin, verdict, .. }, Some(ward)) => {
+                ward.pins.conclude(PinOctets::entry(pin), verdict);
+            }
             (FromWorker::Alive { sessions, .. }, Some(ward)) => ward.heed_alive(sessions),
             (FromWorker::Spent { why, .. }, Some(ward)) => {
                 if renewals.allow(Instant::now()) {

@@ -7,8 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use zeroize::Zeroizing;
-
 use super::{Courier, life::Life};
 use crate::{
     anchor::{COMMANDS, Command, Done},
@@ -16,7 +14,7 @@ use crate::{
     config::TokenSelector,
     error::TokenError,
     job::{Job, Retry},
-    pin::Pin,
+    pin::{PinChange, PinEntry},
     pins::{Admission, Pins, Purpose},
     protocol::{PinOctets, StartToken, ToWorker},
     queue::Queue,
@@ -90,13 +88,18 @@ impl Ward {
         if let Some(what) = self.courier.nonsense() {
             return Some(format!("it sent nonsense for an answer of token {name}: {what}"));
         }
-        if self.courier.sweep(now).is_some_and(|since| since > self.patience) {
-            return Some(format!("token {name} did not answer for {:?}", self.patience));
+        // Somebody may be at the PIN pad.
+        let patience = match self.board.has_pad() {
+            true => self.patience.max(PERSONS_PATIENCE),
+            false => self.patience,
+        };
+        if self.courier.sweep(now).is_some_and(|since| since > patience) {
+            return Some(format!("token {name} did not answer for {patience:?}"));
         }
         // Whoever looks after the token says so between any two calls.
         let patience = match self.desk.unlocking {
-            true => self.patience.max(PERSONS_PATIENCE),
-            false => self.patience,
+            true => patience.max(PERSONS_PATIENCE),
+            false => patience,
         };
         let silent = |last| now.saturating_duration_since(last) > patience + BEAT;
         let silent = self.desk.last_alive.is_some_and(silent);
@@ -148,7 +151,7 @@ impl Ward {
     pub(super) fn hand_out_pin(&self, purpose: Purpose) -> ToWorker {
         ToWorker::Pin {
             token: self.number,
-            pin: self.pins.kept(purpose).map(|pin| octets(&pin)),
+            pin: self.pins.kept(purpose).map(|pin| PinOctets::of(&pin)),
         }
     }
 
@@ -182,29 +185,27 @@ impl Ward {
                     Ok(Admission::Ask) => {
                         let number = self.run(done);
                         self.desk.unlocking = true;
-                        let (token, pin) = (self.number, octets(&pin));
+                        let (token, pin) = (self.number, PinOctets::of(&pin));
                         if let Some(life) = life {
                             life.say(&ToWorker::Unlock { token, number, pin });
                         }
                     }
                 },
-                (Command::ChangePin { done, .. }, None) => {
+                (Command::ChangePin(_, done), None) => {
                     let token = self.board.name.clone();
                     done(Err(TokenError::Absent { token }));
                 }
-                (Command::ChangePin { old, new, done }, Some(life)) => {
-                    match self.pins.begin_change(&self.board.name, &old, self.board.is_ready()) {
+                (Command::ChangePin(change, done), Some(life)) => {
+                    let begun = self
+                        .pins
+                        .begin_change(&self.board.name, &change.old(), self.board.is_ready());
+                    match begun {
                         Err(error) => done(Err(error)),
                         Ok(()) => {
                             let number = self.run(done);
                             self.desk.unlocking = true;
-                            let (token, old, new) = (self.number, octets(&old), octets(&new));
-                            life.say(&ToWorker::ChangePin {
-                                token,
-                                number,
-                                old,
-                                new,
-                            });
+                            let (token, pins) = (self.number, both(&change));
+                            life.say(&ToWorker::ChangePin { token, number, pins });
                         }
                     }
                 }
@@ -225,7 +226,7 @@ impl Ward {
     }
 
     /// Asks the guard, and has it note that the PIN goes to the token, if it does.
-    fn admit(&self, pin: &Pin, alive: bool) -> Result<Admission, TokenError> {
+    fn admit(&self, pin: &PinEntry, alive: bool) -> Result<Admission, TokenError> {
         let token = self.board.name.clone();
         let admission = self.pins.admit(&token, pin, self.board.is_ready())?;
         if admission == Admission::Ask {
@@ -265,6 +266,9 @@ impl Ward {
     }
 }
 
-fn octets(pin: &Pin) -> PinOctets {
-    PinOctets(Zeroizing::new(pin.bytes().to_vec()))
+fn both(change: &PinChange) -> Option<(PinOctets, PinOctets)> {
+    match change {
+        PinChange::Given { old, new } => Some((PinOctets::new(old), PinOctets::new(new))),
+        PinChange::AtPad => None,
+    }
 }

@@ -81,6 +81,7 @@ pub(super) mod tests {
             sessions: 1,
             queue: 1,
             pin: None,
+            pin_pad: false,
             pin_memory: None,
             certificates: vec![],
             call_deadline: Duration::from_secs(1),

@@ -24,7 +24,7 @@ use crate::{
     job::Work,
     mechanism::{DecryptScheme, Digest, SignMechanism},
     oaep,
-    pin::Pin,
+    pin::PinEntry,
     pins::{Purpose, Verdict},
     point,
     shared::{Live, LiveKey, Shared},
@@ -99,7 +99,7 @@ impl Operation<'_> {
     }
 
     /// The PIN for a key that wants it for each operation. The caller has the token to itself.
-    pub(super) fn context_pin(&self) -> Result<Pin, Fault> {
+    pub(super) fn context_pin(&self) -> Result<PinEntry, Fault> {
         let token = || self.shared.name.clone();
         let pin = self
             .shared
@@ -119,7 +119,12 @@ impl Operation<'_> {
         }
     }
 
-    pub(super) fn run(&self, session: &Session, work: &Work, pin: Option<&Pin>) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    pub(super) fn run(
+        &self,
+        session: &Session,
+        work: &Work,
+        pin: Option<&PinEntry>,
+    ) -> Result<Zeroizing<Vec<u8>>, Fault> {
         match work {
             Work::Sign { mechanism, data } => self
                 .sign(session, *mechanism, data, pin)
@@ -142,7 +147,7 @@ impl Operation<'_> {
         session: &Session,
         mechanism: SignMechanism,
         data: &[u8],
-        pin: Option<&Pin>,
+        pin: Option<&PinEntry>,
     ) -> Result<Vec<u8>, Fault> {
         let order_len = signature::order_len(self.key.algorithm);
         let (native, data, expected_len) = match mechanism {
@@ -175,7 +180,7 @@ impl Operation<'_> {
         session: &Session,
         scheme: &DecryptScheme,
         ciphertext: &[u8],
-        pin: Option<&Pin>,
+        pin: Option<&PinEntry>,
     ) -> Result<Zeroizing<Vec<u8>>, Fault> {
         let (raw, key) = (&self.live.module.raw, self.key.handle);
         let (digest, mgf1, label) = match scheme {
@@ -227,7 +232,7 @@ impl Operation<'_> {
     }
 
     /// Tells what is the caller's doing from what is the token's.
-    fn explain(&self, fault: Fault, work: &Work, pin: Option<&Pin>, session_is_alive: bool) -> Fault {
+    fn explain(&self, fault: Fault, work: &Work, pin: Option<&PinEntry>, session_is_alive: bool) -> Fault {
         let Fault::Failed { failure, error: None } = fault else {
             return fault;
         };
@@ -236,10 +241,16 @@ impl Operation<'_> {
             ("C_Login", _) if failure.ckr.is_wrong_pin() => {
                 self.conclude(pin, Verdict::Wrong);
                 self.shared.tries.may_be_spent();
-                Some(TokenError::PinIncorrect {
-                    token: token(),
-                    ckr: failure.ckr.name().into(),
+                let (token, ckr) = (token(), failure.ckr.name().into());
+                Some(match pin {
+                    Some(PinEntry::AtPad) => TokenError::PinIncorrectAtPad { token, ckr },
+                    _ => TokenError::PinIncorrect { token, ckr },
                 })
+            }
+            ("C_Login", _) if pin == Some(&PinEntry::AtPad) && failure.ckr.is_broken_off() => {
+                self.conclude(pin, Verdict::Untried);
+                let ckr = failure.ckr.name().into();
+                Some(TokenError::PinNotEntered { token: token(), ckr })
             }
             ("C_Login", _) => {
                 self.conclude(pin, Verdict::Unclear);
@@ -272,7 +283,7 @@ impl Operation<'_> {
         Fault::Failed { failure, error }
     }
 
-    fn conclude(&self, pin: Option<&Pin>, verdict: Verdict) {
+    fn conclude(&self, pin: Option<&PinEntry>, verdict: Verdict) {
         if let Some(pin) = pin {
             self.shared.pins.conclude(pin.clone(), verdict);
         }

@@ -39,8 +39,21 @@ pub const PIN_WRONG_IN_A_ROW: usize = 4;
 pub const PIN_WRONG: usize = 5;
 /// In the words of a token: PINs that the token looked at, right or wrong.
 pub const PIN_TRIES: usize = 6;
+/// In the words of a token: what its PIN pad does; zero: it has none.
+pub const PAD: usize = 7;
+/// In the words of a token: the PIN that is entered at its pad, at most sixteen bytes, padded with zeros; two words.
+pub const PAD_PIN: usize = 8;
+/// In the words of a token: the new PIN that is entered at its pad; two words.
+pub const PAD_NEW_PIN: usize = 10;
+/// In the words of a token: how often somebody was asked at its pad.
+pub const PAD_PROMPTS: usize = 12;
 /// Words of a token.
-pub const TOKEN_WORDS: usize = 8;
+pub const TOKEN_WORDS: usize = 16;
+
+/// [`PAD`]: somebody enters the PIN that stands there.
+pub const PAD_ENTERS: u64 = 1;
+/// [`PAD`]: somebody cancels.
+pub const PAD_CANCELS: u64 = 2;
 
 /// Tokens that there is room for.
 pub const TOKENS: usize = 8;
@@ -66,8 +79,14 @@ pub const fn token(index: usize) -> usize {
 /// A serial number as it stands in the file; PKCS#11 gives it sixteen bytes, padded with blanks.
 #[must_use]
 pub fn serial(number: &[u8]) -> [u64; 2] {
+    words(number.trim_ascii_end())
+}
+
+/// At most sixteen bytes as they stand in the file.
+#[must_use]
+pub fn words(text: &[u8]) -> [u64; 2] {
     let mut bytes = [0; 16];
-    for (byte, from) in bytes.iter_mut().zip(number.trim_ascii_end()) {
+    for (byte, from) in bytes.iter_mut().zip(text) {
         *byte = *from;
     }
     let [low, high] = [0, 8].map(|at| {
@@ -79,6 +98,16 @@ pub fn serial(number: &[u8]) -> [u64; 2] {
             .fold(0, |word, byte| word << 8 | u64::from(*byte))
     });
     [low, high]
+}
+
+/// What [`words`] was made of, without zeros at its end.
+#[must_use]
+pub fn text(words: [u64; 2]) -> Vec<u8> {
+    let mut bytes = words.map(u64::to_le_bytes).concat();
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    bytes
 }
 
 /// What happens to a call.
@@ -250,5 +279,12 @@ mod tests {
             [0x3736_3534_3332_3130, 0x6665_6463_6261_3938]
         );
         assert_eq!(serial(b"12              "), serial(b"12"));
+    }
+
+    #[test]
+    fn a_text_comes_back_from_its_words() {
+        for each in [&b""[..], b"471147", b"0123456789abcdef"] {
+            assert_eq!(text(words(each)), each);
+        }
     }
 }

@@ -1,11 +1,14 @@
-//! PINs, which are counted, and no longer looked at once the token has locked itself.
+//! PINs, which are counted, and no longer looked at once the token has locked itself; and the PIN pad, at which somebody
+//! enters what the control file says when no PIN is in the call.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use cryptoki_sys::*;
 
 use crate::{
-    layout::{self, PIN_LIMIT, PIN_TRIES, PIN_WRONG, PIN_WRONG_IN_A_ROW},
+    layout::{
+        self, PAD, PAD_CANCELS, PAD_NEW_PIN, PAD_PIN, PAD_PROMPTS, PIN_LIMIT, PIN_TRIES, PIN_WRONG, PIN_WRONG_IN_A_ROW,
+    },
     module::Module,
 };
 
@@ -19,6 +22,17 @@ pub(crate) unsafe fn login(
     len: CK_ULONG,
 ) -> CK_RV {
     let counters = Counters::of(module, session).filter(|_| user != CKU_SO);
+    if pin.is_null() {
+        match ask_at_pad(module, session) {
+            Some(Ok([mut pin, _])) => {
+                let (pin, len) = (pin.as_mut_ptr(), pin.len() as CK_ULONG);
+                // SAFETY: the pointer and the length of a live vector, which is only read.
+                return count(counters, || unsafe { real(session, user, pin, len) });
+            }
+            Some(Err(rv)) => return rv,
+            None => {}
+        }
+    }
     // SAFETY: the caller's own arguments.
     count(counters, || unsafe { real(session, user, pin, len) })
 }
@@ -33,10 +47,33 @@ pub(crate) unsafe fn set_pin(
     new: *mut CK_UTF8CHAR,
     new_len: CK_ULONG,
 ) -> CK_RV {
+    let counters = Counters::of(module, session);
+    if old.is_null() && new.is_null() {
+        match ask_at_pad(module, session) {
+            Some(Ok([mut old, mut new])) => {
+                let (old_len, new_len) = (old.len() as CK_ULONG, new.len() as CK_ULONG);
+                let (old, new) = (old.as_mut_ptr(), new.as_mut_ptr());
+                // SAFETY: pointers and lengths of live vectors, which are only read.
+                return count(counters, || unsafe { real(session, old, old_len, new, new_len) });
+            }
+            Some(Err(rv)) => return rv,
+            None => {}
+        }
+    }
     // SAFETY: the caller's own arguments.
-    count(Counters::of(module, session), || unsafe {
-        real(session, old, old_len, new, new_len)
-    })
+    count(counters, || unsafe { real(session, old, old_len, new, new_len) })
+}
+
+/// What somebody enters at the PIN pad of a session's token, the PIN and the new PIN; `None` if it has no pad.
+fn ask_at_pad(module: &Module, session: CK_SESSION_HANDLE) -> Option<Result<[Vec<u8>; 2], CK_RV>> {
+    let first = layout::token(module.token_of(session)?);
+    let pad = Some(module.control.read(first + PAD)).filter(|pad| *pad != 0)?;
+    module.control.word(first + PAD_PROMPTS).fetch_add(1, Ordering::AcqRel);
+    if pad == PAD_CANCELS {
+        return Some(Err(CKR_FUNCTION_CANCELED));
+    }
+    let entered = |word| layout::text([module.control.read(first + word), module.control.read(first + word + 1)]);
+    Some(Ok([entered(PAD_PIN), entered(PAD_NEW_PIN)]))
 }
 
 /// What is counted of a token's PINs.

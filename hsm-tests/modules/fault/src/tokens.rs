@@ -16,7 +16,7 @@ use cryptoki_sys::*;
 
 use crate::{
     control::Control,
-    layout::{self, EPOCH, PIN_LIMIT, PIN_WRONG_IN_A_ROW, PRESENCE, SERIAL, SESSIONS, TOKENS},
+    layout::{self, EPOCH, PAD, PIN_LIMIT, PIN_WRONG_IN_A_ROW, PRESENCE, SERIAL, SESSIONS, TOKENS},
     module::{Module, Subject},
 };
 
@@ -297,6 +297,9 @@ pub(crate) unsafe fn token_info(
             module.control.read(first + PIN_LIMIT),
             module.control.read(first + PIN_WRONG_IN_A_ROW),
         );
+        if module.control.read(first + PAD) != 0 {
+            info.flags |= CKF_PROTECTED_AUTHENTICATION_PATH;
+        }
         if limit > 0 {
             info.flags &= !(CKF_USER_PIN_COUNT_LOW | CKF_USER_PIN_FINAL_TRY | CKF_USER_PIN_LOCKED);
             info.flags |= match limit.saturating_sub(wrong) {

@@ -156,6 +156,7 @@ fn token(label: &str, pin: &str) -> TokenConfig {
         sessions: SESSIONS,
         queue: QUEUE,
         pin: Some(Pin::new(pin.as_bytes().to_vec())),
+        pin_pad: false,
         pin_memory: None,
         certificates: Vec::new(),
         call_deadline: PATIENCE,

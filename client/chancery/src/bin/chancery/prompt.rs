@@ -11,6 +11,7 @@ use std::os::fd::AsFd;
 use chancery::Pin;
 
 use crate::error::CommandError;
+use crate::stdio;
 use crate::text::printable;
 
 /// What somebody is asked for.
@@ -29,6 +30,13 @@ pub(crate) async fn ask(question: Question<'_>) -> Result<Pin, CommandError> {
     match terminal::open() {
         Some(terminal) => terminal::ask(terminal, &text).await,
         None => ask_password::ask(&text, &printable(question.token)).await,
+    }
+}
+
+/// Sends somebody to the token's own PIN pad.
+pub(crate) fn point_to_pad(what: &str, token: &str, quiet: bool) {
+    if !quiet {
+        stdio::complain(&format!("enter {what} at the PIN pad of {}", printable(token)));
     }
 }
 

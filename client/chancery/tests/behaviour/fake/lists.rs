@@ -143,7 +143,7 @@ impl v1::token_service_server::TokenService for Lists {
     ) -> Result<Response<v1::UnlockTokenResponse>, Status> {
         let request = request.into_inner();
         let token = self.token(&request.name)?;
-        if request.pin != self.0.pin {
+        if request.pin != self.0.pin && !(request.pin.is_empty() && token.protected_authentication_path) {
             return Err(status(
                 Code::FailedPrecondition,
                 "PIN_INCORRECT",
@@ -166,7 +166,7 @@ impl v1::token_service_server::TokenService for Lists {
     ) -> Result<Response<v1::ChangePinResponse>, Status> {
         let request = request.into_inner();
         let token = self.token(&request.name)?;
-        if request.old_pin != self.0.pin {
+        if request.old_pin != self.0.pin && !(request.old_pin.is_empty() && token.protected_authentication_path) {
             return Err(status(
                 Code::InvalidArgument,
                 "PIN_INCORRECT",

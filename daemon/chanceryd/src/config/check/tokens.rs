@@ -70,6 +70,12 @@ impl Found {
             if !modules.iter().any(|module| module.name == raw.module) {
                 self.problem(at("module"), format!("there is no [[module]] named {:?}", raw.module));
             }
+            if raw.pin_pad && raw.pin.is_some() {
+                self.problem(
+                    at("pin_pad"),
+                    "goes without pin: the PIN is entered at the pad, or it is configured",
+                );
+            }
             let selector = self.selector(&at("uri"), raw.uri, raw.label, raw.serial);
             tokens.push(Token {
                 selector,
@@ -77,6 +83,7 @@ impl Found {
                 queue: self.number(at("queue"), raw.queue, queue, 1..=65_536),
                 keep_alive: self.time_or_none(&at("keep_alive"), raw.keep_alive.as_deref(), KEEP_ALIVE),
                 pin: raw.pin.and_then(|pin| self.pin(&at("pin"), pin)),
+                pin_pad: raw.pin_pad,
                 name: raw.name,
                 module: raw.module,
                 maintenance: raw.maintenance,

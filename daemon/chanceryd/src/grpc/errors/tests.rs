@@ -165,6 +165,24 @@ fn tokens() -> Vec<(TokenError, Code, &'static str, bool)> {
             false,
         ),
         (
+            TokenError::PinIncorrectAtPad {
+                token: token(),
+                ckr: ckr.into(),
+            },
+            InvalidArgument,
+            "PIN_INCORRECT",
+            false,
+        ),
+        (
+            TokenError::PinNotEntered {
+                token: token(),
+                ckr: "CKR_FUNCTION_CANCELED".into(),
+            },
+            FailedPrecondition,
+            "PIN_NOT_ENTERED",
+            false,
+        ),
+        (
             TokenError::PinMismatch { token: token() },
             InvalidArgument,
             "PIN_MISMATCH",

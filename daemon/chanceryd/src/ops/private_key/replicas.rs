@@ -49,7 +49,13 @@ pub(in crate::ops) async fn run_on_a_replica<T>(
 ) -> Result<(T, String), OpError> {
     let now = Instant::now();
     // For all tries together.
-    let own = now + context.settings.call_deadline;
+    let tokens = task
+        .key
+        .replicas
+        .iter()
+        .filter_map(|replica| context.directory.token_of(replica));
+    let times = tokens.map(|token| token.time_for(task.key.id));
+    let own = now + times.fold(context.settings.call_deadline, Duration::max);
     let latest = call.deadline.map_or(own, |deadline| deadline.min(own));
     let mut candidates = Candidates::of(context, &task);
     let mut before: Option<Before<'_>> = None;

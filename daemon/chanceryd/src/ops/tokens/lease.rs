@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use chancery_token::{Pin, TokenError, TokenHandle, TokenState};
+use chancery_token::{PinEntry, TokenError, TokenHandle, TokenState};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -125,7 +125,7 @@ impl Leases {
     pub(super) async fn unlock(
         self: &Arc<Self>,
         token: &TokenHandle,
-        pin: Pin,
+        pin: PinEntry,
         terms: Terms,
         now: SystemTime,
     ) -> Result<(), TokenError> {

@@ -14,12 +14,16 @@ pub(super) async fn run(daemon: &DaemonArgs, args: PinArgs) -> Result<Verdict, C
     // First, so that nobody types a PIN for a daemon that is not there.
     let client = connect(daemon).await?;
     let token = name::token(&args.token);
-    let (old, new) = if args.pin_stdin {
-        (prompt::read_stdin().await?, prompt::read_stdin().await?)
+    let changed = if args.pin_stdin {
+        let (old, new) = (prompt::read_stdin().await?, prompt::read_stdin().await?);
+        client.change_pin(&token, old, new).await
+    } else if tokens::has_pin_pad(&client, &token).await? {
+        prompt::point_to_pad("the old PIN and the new one", last(&token), daemon.quiet);
+        client.change_pin_at_pad(&token).await
     } else {
-        ask(last(&token)).await?
+        let (old, new) = ask(last(&token)).await?;
+        client.change_pin(&token, old, new).await
     };
-    let changed = client.change_pin(&token, old, new).await;
     let changed = changed.map_err(call("change the PIN"))?;
     if !daemon.quiet {
         stdio::print(&tokens::table(&[changed.token]))?;

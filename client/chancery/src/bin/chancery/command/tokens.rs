@@ -1,5 +1,6 @@
 //! `chancery tokens`
 
+use chancery::Client;
 use chancery::v1::Token;
 
 use super::keys::last;
@@ -21,6 +22,13 @@ pub(super) async fn run(daemon: &DaemonArgs, args: ListArgs) -> Result<Verdict, 
         stdio::print(&table(&tokens))?;
     }
     Ok(Verdict::Good)
+}
+
+/// Whether a token has a PIN pad of its own, so that nobody need type its PIN here.
+pub(super) async fn has_pin_pad(client: &Client, name: &str) -> Result<bool, CommandError> {
+    let tokens = client.tokens().await.map_err(call("look at the token"))?;
+    let is_there = |token: &Token| token.name == name && token.protected_authentication_path;
+    Ok(tokens.iter().any(is_there))
 }
 
 /// The tokens for people, with whatever is wrong with them.

@@ -14,17 +14,20 @@ pub(super) async fn run(daemon: &DaemonArgs, args: UnlockArgs) -> Result<Verdict
     // First, so that nobody types a PIN for a daemon that is not there.
     let client = connect(daemon).await?;
     let token = name::token(&args.token);
-    let pin = if args.pin_stdin {
-        prompt::read_stdin().await?
-    } else {
-        let token = last(&token);
-        prompt::ask(Question { what: "PIN", token }).await?
-    };
     let terms = UnlockTerms {
         expire_after: args.r#for,
         max_uses: args.uses,
     };
-    let token = client.unlock_on(&token, pin, terms).await;
+    let token = if args.pin_stdin {
+        client.unlock_on(&token, prompt::read_stdin().await?, terms).await
+    } else if tokens::has_pin_pad(&client, &token).await? {
+        prompt::point_to_pad("the PIN", last(&token), daemon.quiet);
+        client.unlock_at_pad(&token, terms).await
+    } else {
+        let (what, name) = ("PIN", last(&token));
+        let pin = prompt::ask(Question { what, token: name }).await?;
+        client.unlock_on(&token, pin, terms).await
+    };
     let token = token.map_err(call("unlock the token"))?;
     if !daemon.quiet {
         stdio::print(&tokens::table(&[token]))?;
