@@ -12,11 +12,16 @@ const FILES: [&str; 6] = [
 ];
 
 /// Messages that carry a secret. Their `Debug` is written by hand in `src/redacted.rs`.
-const SECRETS: [&str; 5] = [
+const SECRETS: [&str; 10] = [
+    ".chancery.v1.AgreeRequest",
     ".chancery.v1.AgreeResponse",
     ".chancery.v1.ChangePinRequest",
+    ".chancery.v1.DecryptOptions",
+    ".chancery.v1.KeyServiceDecryptRequest",
     ".chancery.v1.KeyServiceDecryptResponse",
+    ".chancery.v1.KeyServiceSignRequest",
     ".chancery.v1.MailServiceDecryptResponse",
+    ".chancery.v1.SignOptions",
     ".chancery.v1.UnlockTokenRequest",
 ];
 

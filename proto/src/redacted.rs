@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::v1::{
-    AgreeResponse, ChangePinRequest, KeyServiceDecryptResponse, MailServiceDecryptResponse, UnlockTokenRequest,
+    AgreeRequest, AgreeResponse, ChangePinRequest, DecryptOptions, KeyServiceDecryptRequest, KeyServiceDecryptResponse,
+    KeyServiceSignRequest, MailServiceDecryptResponse, SignOptions, UnlockTokenRequest, key_service_sign_request,
 };
 
 struct Redacted(usize);
@@ -55,5 +56,37 @@ impl fmt::Debug for MailServiceDecryptResponse {
             .field("content", &Redacted(self.content.len()))
             .field("report", &self.report)
             .finish()
+    }
+}
+
+/// Of a PIN not even the length, as above; the fields beside it.
+macro_rules! all_but_the_pin {
+    ($($message:ident { $($field:ident)* } { $($accessor:ident)* })*) => {$(
+        impl fmt::Debug for $message {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($message))
+                    $(.field(stringify!($field), &self.$field))*
+                    $(.field(stringify!($accessor), &self.$accessor()))*
+                    .finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+all_but_the_pin! {
+    KeyServiceSignRequest { name input } { algorithm priority }
+    KeyServiceDecryptRequest { name oaep ciphertext plaintext_length } { algorithm priority }
+    AgreeRequest { name peer_public_key x963_kdf } { priority }
+    SignOptions { identity rsa_pss } { form digest priority }
+    DecryptOptions { identity } { priority }
+}
+
+impl fmt::Debug for key_service_sign_request::Input {
+    /// What is to be signed is no secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Digest(digest) => f.debug_tuple("Digest").field(digest).finish(),
+            Self::Data(data) => f.debug_tuple("Data").field(data).finish(),
+        }
     }
 }

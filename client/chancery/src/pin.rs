@@ -42,8 +42,9 @@ impl Pin {
         }
     }
 
-    /// The bytes for the request. They are still wiped when the last reference goes.
-    pub(crate) fn into_bytes(self) -> Bytes {
+    /// The bytes for a request or its options. They are still wiped when the last reference goes.
+    #[must_use]
+    pub fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self.0)
     }
 }

@@ -26,6 +26,7 @@ pub mod mail_encrypt;
 pub mod mail_sign;
 pub mod mail_verify;
 mod page;
+mod pin;
 mod pipeline;
 mod point;
 mod private_key;

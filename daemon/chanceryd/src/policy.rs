@@ -5,6 +5,7 @@
 
 mod grant;
 mod live;
+mod protection;
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 pub use grant::{CallerPattern, Grant, GrantConfig, GrantError, IdentityPattern};
 pub use live::Live;
+pub use protection::{Protection, ProtectionConfig};
 
 use crate::caller::Caller;
 
@@ -110,9 +112,12 @@ impl Decision {
     }
 }
 
-/// All grants, in the order of the configuration.
+/// All grants, in the order of the configuration, and what is protected whatever they say.
 #[derive(Debug, Clone, Default)]
-pub struct Grants(Vec<Grant>);
+pub struct Grants {
+    grants: Vec<Grant>,
+    protections: Vec<Protection>,
+}
 
 impl Grants {
     /// Checks the grants of a configuration file.
@@ -128,27 +133,52 @@ impl Grants {
             }
             checked.push(grant);
         }
-        Ok(Self(checked))
+        Ok(Self {
+            grants: checked,
+            protections: Vec::new(),
+        })
     }
 
     /// May this caller do that? The first grant that allows it is the answer.
     pub fn decide(&self, caller: &Caller, operation: Operation, target: &Target<'_>) -> Decision {
-        let allowing = self.0.iter().find(|grant| grant.allows(caller, operation, target));
+        let allowing = self.grants.iter().find(|grant| grant.allows(caller, operation, target));
         allowing.map_or(Decision::Denied, |grant| Decision::Allowed {
             grant: Arc::clone(&grant.name),
         })
     }
 
-    /// How many there are.
+    /// The same grants with these keys protected, in the place of any before.
+    ///
+    /// # Errors
+    /// What is wrong with one of the tables, and its place among them.
+    pub fn protecting(self, protections: &[ProtectionConfig]) -> Result<Self, (usize, GrantError)> {
+        let checked = protections.iter().enumerate().map(|(index, config)| {
+            let protection = Protection::from_config(config);
+            protection.map_err(|error| (index, error))
+        });
+        Ok(Self {
+            protections: checked.collect::<Result<_, _>>()?,
+            ..self
+        })
+    }
+
+    /// Whether the operation with this key wants the token's PIN with the call, whoever asks. Of the target, give the key and
+    /// every identity that it belongs to.
+    #[must_use]
+    pub fn wants_pin(&self, operation: Operation, target: &Target<'_>) -> bool {
+        self.protections.iter().any(|each| each.covers(operation, target))
+    }
+
+    /// How many grants there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.grants.len()
     }
 
     /// Whether there is none, so that everything is refused.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.grants.is_empty()
     }
 }
 

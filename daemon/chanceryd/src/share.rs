@@ -7,9 +7,18 @@ use crate::caller::Caller;
 
 /// Who counts as one caller: a user, or the holder of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Holder {
+pub(crate) enum Holder {
     User(u32),
     Key([u8; 32]),
+}
+
+impl Holder {
+    pub(crate) fn of(caller: &Caller) -> Self {
+        match caller {
+            Caller::Unix { uid, .. } => Self::User(*uid),
+            Caller::Tls { spki_sha256, .. } => Self::Key(*spki_sha256),
+        }
+    }
 }
 
 /// What every caller has. Cheap to clone.
@@ -36,10 +45,7 @@ impl Shares {
 
     /// `None` if the caller has as many as it may have.
     pub(crate) fn take(&self, caller: &Caller) -> Option<Share> {
-        let holder = match caller {
-            Caller::Unix { uid, .. } => Holder::User(*uid),
-            Caller::Tls { spki_sha256, .. } => Holder::Key(*spki_sha256),
-        };
+        let holder = Holder::of(caller);
         let mut open = self.open();
         let count = open.entry(holder).or_default();
         if *count >= self.limit {

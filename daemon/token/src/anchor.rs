@@ -354,6 +354,7 @@ mod tests {
         guard::PinGuard,
         handle::TokenHandle,
         jobs::Jobs,
+        pins::Pins,
         queue::Queue,
         wait::Waiting,
     };
@@ -364,9 +365,9 @@ mod tests {
         let (sender, commands) = mpsc::sync_channel(1);
         let board = Arc::new(Board::new("card".to_owned(), "module".to_owned(), None));
         let queue = Arc::new(Queue::new(1, Backlog::default()));
-        let guard = Mutex::new(PinGuard::new(None, None, false).expect("randomness"));
+        let pins: Arc<dyn Pins> = Arc::new(Mutex::new(PinGuard::new(None, None, false).expect("randomness")));
         let jobs = Jobs::Queue(Arc::clone(&queue));
-        let shared = Arc::new(Shared::new(Arc::clone(&board), jobs, sender.clone(), Arc::new(guard)));
+        let shared = Arc::new(Shared::new(Arc::clone(&board), jobs, sender.clone(), Arc::clone(&pins)));
         let selector = TokenSelector::Attributes {
             label: Some("card".to_owned()),
             serial: None,
@@ -381,6 +382,7 @@ mod tests {
             call_deadline: TICK,
             queue,
             waiting: Waiting::new(),
+            pins,
             server: Server::Anchor(sender),
         }));
         for n in 1..=3 {

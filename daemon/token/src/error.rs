@@ -70,6 +70,16 @@ pub enum TokenError {
         /// The token.
         token: String,
     },
+    /// There is nothing to compare a PIN with: that of the token was entered at its PIN pad, or nobody knows it since a change
+    /// of the PIN came to no end.
+    #[error(
+        "what is the PIN of token {token} is not known here, so the one that came with the call cannot be compared: lock the \
+         token, and unlock it by giving its PIN"
+    )]
+    PinUnknown {
+        /// The token.
+        token: String,
+    },
     /// The token does not take the new PIN; the old one stands.
     #[error("token {token} does not take the new PIN ({detail}): the old one stands, choose another")]
     NewPinRefused {
@@ -227,6 +237,7 @@ impl TokenError {
             | Self::PinNotEntered { token, .. }
             | Self::PinAlreadyFailed { token }
             | Self::PinMismatch { token }
+            | Self::PinUnknown { token }
             | Self::NewPinRefused { token, .. }
             | Self::PinChangeUnclear { token, .. }
             | Self::PinMemory { token, .. }

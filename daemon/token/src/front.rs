@@ -14,6 +14,7 @@ use crate::{
     board::Board,
     gate::Gate,
     job::Job,
+    pins::Pins,
     process::{Courier, Event},
     queue::Queue,
     wait::Waiting,
@@ -29,6 +30,7 @@ pub(crate) struct Front {
     pub(crate) call_deadline: Duration,
     pub(crate) queue: Arc<Queue<Job>>,
     pub(crate) waiting: Waiting,
+    pub(crate) pins: Arc<dyn Pins>,
     pub(crate) server: Server,
 }
 

@@ -136,6 +136,11 @@ impl PinGuard {
         right
     }
 
+    /// Whether this is the PIN in use, if that has been proved. Whoever asks counts how often.
+    pub(crate) fn compare(&self, pin: &Pin) -> Option<bool> {
+        self.proven.then(|| self.is_kept(pin))
+    }
+
     /// Whether this PIN is not to be tried by hand either: the token refused it, or two tries of it came to no end.
     pub(crate) fn has_failed(&self, pin: &Pin) -> bool {
         matches!(

@@ -19,7 +19,7 @@ use crate::{
     key::KeyId,
     mechanism::{DecryptScheme, SignInput, SignMechanism},
     metrics::MetricsSnapshot,
-    pin::{PinChange, PinEntry},
+    pin::{Pin, PinChange, PinEntry},
     queue::Refusal,
     status::{TokenState, TokenStatus},
     trace,
@@ -220,6 +220,24 @@ impl TokenHandle {
         self.command(|done| Command::Unlock(pin, done)).await?;
         self.set_drained(Drain::ByHand, false);
         Ok(())
+    }
+
+    /// Whether this is the PIN that the token was unlocked with. It is compared in here and not sent to the token, so no try is
+    /// spent and the token does not count: whoever calls this does.
+    ///
+    /// # Errors
+    /// What any request has from a token that is not ready, and [`TokenError::PinUnknown`] for one whose PIN was entered at its
+    /// own PIN pad.
+    pub fn is_unlocked_with(&self, pin: &Pin) -> Result<bool, TokenError> {
+        let front = &self.front;
+        if !front.board.is_ready() {
+            return Err(front.board.unavailable());
+        }
+        let token = || front.board.name.clone();
+        front
+            .pins
+            .compare(pin)
+            .ok_or_else(|| TokenError::PinUnknown { token: token() })
     }
 
     /// Has the token replace its user PIN by another, once. What is kept for re-logins is replaced as well; a token that is

@@ -6,7 +6,7 @@ use crate::{
     board::lock,
     error::TokenError,
     guard::{Attempt, PinGuard},
-    pin::PinEntry,
+    pin::{Pin, PinEntry},
 };
 
 /// What an administrator's PIN is worth before the token is asked.
@@ -55,6 +55,8 @@ pub(crate) trait Pins: Send + Sync {
     /// Notes that a PIN which somebody gives goes to the token now, to be replaced; or why it must not. `in_use` says that one
     /// has been proved and is still good.
     fn begin_change(&self, token: &str, old: &PinEntry, in_use: bool) -> Result<(), TokenError>;
+    /// Whether this is the PIN in use; `None` if that is not known here. Nobody counts how often it is asked.
+    fn compare(&self, pin: &Pin) -> Option<bool>;
     /// The PIN for automatic use, which goes to the token now; or why there is none, and what to do.
     fn kept(&self, purpose: Purpose) -> Result<PinEntry, String>;
     /// What the token said of a PIN that went there.
@@ -120,6 +122,10 @@ impl Pins for Mutex<PinGuard> {
             token,
             detail: error.to_string(),
         })
+    }
+
+    fn compare(&self, pin: &Pin) -> Option<bool> {
+        lock(self).compare(pin)
     }
 
     fn kept(&self, purpose: Purpose) -> Result<PinEntry, String> {

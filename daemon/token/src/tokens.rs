@@ -30,6 +30,7 @@ use crate::{
     jobs::Jobs,
     module::Loading,
     notice::Notice,
+    pins::Pins,
     process::{Courier, Event, Launch, Supervisor, Ward},
     queue::Queue,
     wait::Waiting,
@@ -204,6 +205,7 @@ impl Tokens {
             call_deadline: config.call_deadline,
             queue: Arc::clone(&queue),
             waiting: Waiting::new(),
+            pins: Arc::clone(&pins),
             server: Server::Process {
                 courier: Arc::clone(&courier),
                 supervisor: events.clone(),
@@ -235,7 +237,7 @@ impl Tokens {
         let token = EngineToken {
             board: Arc::clone(&board),
             jobs: Jobs::Queue(Arc::clone(&queue)),
-            pins,
+            pins: Arc::clone(&pins),
             selector: config.selector,
             certificates: config.certificates,
             sessions: config.sessions,
@@ -253,6 +255,7 @@ impl Tokens {
             call_deadline: config.call_deadline,
             queue,
             waiting: Waiting::new(),
+            pins,
             server: Server::Anchor(anchor),
         });
         Ok(())
@@ -335,7 +338,7 @@ fn users(tokens: &[TokenConfig]) -> String {
 
 /// What a token has on this side, whoever serves it.
 struct Parts {
-    pins: Arc<Mutex<PinGuard>>,
+    pins: Arc<dyn Pins>,
     board: Arc<Board>,
     queue: Arc<Queue<Job>>,
 }

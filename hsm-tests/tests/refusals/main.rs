@@ -16,6 +16,7 @@ mod malformed;
 mod one_error;
 mod pins;
 mod policy;
+mod protection;
 mod separation;
 mod wire;
 

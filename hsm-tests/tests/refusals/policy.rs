@@ -28,7 +28,7 @@ fn me() -> u32 {
     getuid().as_raw()
 }
 
-fn refusals(daemon: &Daemon) -> Vec<serde_json::Value> {
+pub(crate) fn refusals(daemon: &Daemon) -> Vec<serde_json::Value> {
     let records = daemon.audit().unwrap().into_iter();
     records.filter(|record| record["event"] == "refusal").collect()
 }
@@ -85,7 +85,7 @@ fn program_for_everybody(daemon: &Daemon) -> PathBuf {
     program
 }
 
-fn sealed_to(person: Person) -> Vec<u8> {
+pub(crate) fn sealed_to(person: Person) -> Vec<u8> {
     openssl::encrypt(&[Recipient { person, options: &[] }], &["-aes-256-gcm"], ENTITY).unwrap()
 }
 

@@ -16,7 +16,7 @@ use crate::{
     wire::{Mail, block_on, reason, with_id},
 };
 
-fn signing(pair: &KeyPair, algorithm: SignatureAlgorithm) -> KeyServiceSignRequest {
+pub(crate) fn signing(pair: &KeyPair, algorithm: SignatureAlgorithm) -> KeyServiceSignRequest {
     KeyServiceSignRequest {
         name: pair.key().unwrap(),
         algorithm: algorithm.into(),
@@ -25,7 +25,7 @@ fn signing(pair: &KeyPair, algorithm: SignatureAlgorithm) -> KeyServiceSignReque
     }
 }
 
-fn decryption(pair: &KeyPair) -> KeyServiceDecryptRequest {
+pub(crate) fn decryption(pair: &KeyPair) -> KeyServiceDecryptRequest {
     KeyServiceDecryptRequest {
         name: pair.key().unwrap(),
         algorithm: KeyManagementAlgorithm::RsaPkcs1.into(),
@@ -35,7 +35,7 @@ fn decryption(pair: &KeyPair) -> KeyServiceDecryptRequest {
     }
 }
 
-fn used(daemon: &Daemon, function: &str) -> u64 {
+pub(crate) fn used(daemon: &Daemon, function: &str) -> u64 {
     daemon.faults().unwrap().of(function).unwrap()
 }
 
@@ -96,7 +96,7 @@ fn a_signing_key_decrypts_and_agrees_to_nothing() {
 }
 
 /// A point that is on the curve.
-fn generator_of_p256() -> Vec<u8> {
+pub(crate) fn generator_of_p256() -> Vec<u8> {
     let spki = Person::Carol.encryption().spki().unwrap();
     spki[spki.len() - 65..].to_vec()
 }

@@ -30,7 +30,7 @@ fn one_token(name: &str) -> Fake {
 }
 
 /// `setsid` without `--ctty`: a session without a terminal, as a service has it.
-fn without_terminal(fake: &Fake, path: &str, args: &[&str]) -> tokio::process::Command {
+pub(crate) fn without_terminal(fake: &Fake, path: &str, args: &[&str]) -> tokio::process::Command {
     let inner = command(&fake.address, args);
     let inner = inner.as_std();
     let setsid = ["/usr/bin/setsid", "/bin/setsid"]

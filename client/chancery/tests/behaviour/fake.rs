@@ -48,6 +48,8 @@ pub(crate) struct Script {
     pub(crate) token_changes: Vec<Vec<v1::Token>>,
     /// The PIN that unlocks every token.
     pub(crate) pin: Vec<u8>,
+    /// Sign and Decrypt want it with the call.
+    pub(crate) wants_pin: bool,
     /// What every unary call answers, if it is to fail.
     pub(crate) refuse_unary: Option<Status>,
     /// The most entries in a page.
@@ -64,6 +66,7 @@ impl Default for Script {
             tokens: Vec::new(),
             token_changes: Vec::new(),
             pin: b"648219".to_vec(),
+            wants_pin: false,
             refuse_unary: None,
             page_len: 1000,
         }

@@ -1,5 +1,6 @@
 //! What a person at a terminal sees: progress, and the prompt for a PIN.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -66,13 +67,16 @@ impl Terminal {
 
 /// `setsid` makes the terminal the program's own, so that /dev/tty is it.
 fn with_terminal(fake: &Fake, terminal: &Terminal, args: &[&str]) -> tokio::process::Command {
-    let inner = command(&fake.address, args);
-    let inner = inner.as_std();
+    let inner = [&[env!("CARGO_BIN_EXE_chancery")], args].concat();
+    in_terminal(fake, terminal, &inner)
+}
+
+/// The same for another program.
+fn in_terminal(fake: &Fake, terminal: &Terminal, inner: &[impl AsRef<OsStr>]) -> tokio::process::Command {
     let mut outer = tokio::process::Command::new("setsid");
     outer
         .args(["--ctty", "--wait"])
-        .arg(inner.get_program())
-        .args(inner.get_args())
+        .args(inner)
         .env("CHANCERY_ADDRESS", &fake.address);
     outer
         .stdin(terminal.stdio())
@@ -211,6 +215,55 @@ async fn of_a_token_with_a_pin_pad_nobody_types_the_pin_here() {
     // Who wants to give one may: the token decides.
     let given = crate::command_line::run(&fake.address, &["unlock", "card", "--pin-stdin"], b"000000\n").await;
     assert_eq!(given.status, 4, "{}", given.stderr);
+}
+
+#[tokio::test]
+async fn a_key_that_wants_its_pin_each_time_has_it_asked_for_and_the_message_sent_again() {
+    let fake = Fake::start(Script {
+        wants_pin: true,
+        ..Script::default()
+    });
+    let message = vec![b'x'; 300_000];
+    std::fs::write(fake.file("mail"), &message).unwrap();
+    for (command, pin, status) in [("sign", "648219", 0), ("decrypt", "648219", 0), ("sign", "000000", 4)] {
+        let terminal = Terminal::open();
+        let inner = command_line_from_pipe(&fake, command);
+        let child = in_terminal(&fake, &terminal, &inner).spawn().unwrap();
+        terminal.shows("PIN for card: ").await;
+        assert!(!terminal.echoes());
+        (&terminal.person).write_all(format!("{pin}\n").as_bytes()).unwrap();
+        let output = child.wait_with_output().await.unwrap();
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{complaint}");
+        let whole = std::fs::read(fake.file("out")).is_ok_and(|out| out == message);
+        assert_eq!(whole, status == 0);
+        let _ = std::fs::remove_file(fake.file("out"));
+    }
+}
+
+/// A command whose message comes through a pipe, which cannot be read twice.
+fn command_line_from_pipe(fake: &Fake, name: &str) -> [String; 3] {
+    let program = env!("CARGO_BIN_EXE_chancery");
+    let (mail, out) = (fake.file("mail"), fake.file("out"));
+    ["sh", "-c", &format!("cat '{mail}' | '{program}' {name} --out '{out}'")].map(str::to_owned)
+}
+
+#[tokio::test]
+async fn without_a_terminal_a_key_that_wants_its_pin_is_an_error() {
+    let fake = Fake::start(Script {
+        wants_pin: true,
+        ..Script::default()
+    });
+    let output = crate::ask_password::without_terminal(&fake, "/nonexistent", &["sign"])
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(output.status.code(), Some(4));
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        complaint.contains("PIN_REQUIRED") && complaint.contains("On a terminal"),
+        "{complaint}"
+    );
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use super::names::{self, Names};
 use super::raw::{Raw, RawAudit, RawLimits, RawListen, RawLog, RawMail, RawTls};
 use super::{Audit, Config, Limits, Listen, Log, LogFormat, Mail, Tls, UnixSocket};
 use crate::audit::Sync;
-use crate::policy::Grants;
+use crate::policy::{GrantConfig, Grants, ProtectionConfig};
 
 /// A problem whose line is not known yet.
 pub(super) struct Unplaced {
@@ -47,10 +47,7 @@ pub(super) fn check(raw: Raw) -> Result<Config, Vec<Unplaced>> {
             .map(|path| found.path("certificates.directory", path)),
         tokens: found.tokens(raw.token, &modules, queue),
         modules,
-        grants: Grants::from_config(&raw.grant).unwrap_or_else(|(index, error)| {
-            found.problem(format!("grant[{index}].{}", error.key()), error);
-            Grants::default()
-        }),
+        grants: found.grants(&raw.grant, &raw.protect),
     };
     if found.0.is_empty() { Ok(config) } else { Err(found.0) }
 }
@@ -64,6 +61,17 @@ impl Found {
             key: key.into(),
             message: message.to_string(),
         });
+    }
+
+    fn grants(&mut self, grants: &[GrantConfig], protections: &[ProtectionConfig]) -> Grants {
+        let grants = Grants::from_config(grants).unwrap_or_else(|(index, error)| {
+            self.problem(format!("grant[{index}].{}", error.key()), error);
+            Grants::default()
+        });
+        grants.protecting(protections).unwrap_or_else(|(index, error)| {
+            self.problem(format!("protect[{index}].{}", error.key()), error);
+            Grants::default()
+        })
     }
 
     fn listen(&mut self, raw: RawListen) -> Listen {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::policy::GrantConfig;
+use crate::policy::{GrantConfig, ProtectionConfig};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(expecting = "a table", deny_unknown_fields, default)]
@@ -21,6 +21,7 @@ pub(super) struct Raw {
     pub(super) module: Vec<RawModule>,
     pub(super) token: Vec<RawToken>,
     pub(super) grant: Vec<GrantConfig>,
+    pub(super) protect: Vec<ProtectionConfig>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,10 +1,12 @@
 //! Names and enums of the contract, there and back.
 
+use bytes::Bytes;
 use chancery_proto::v1;
 use chancery_smime::algorithm::{
     ContentEncryptionAlgorithm, DigestAlgorithm, KeyManagementAlgorithm, SignatureAlgorithm,
 };
-use chancery_token::{KeyAlgorithm, KeyId, Priority};
+use chancery_token::{KeyAlgorithm, KeyId, Pin, Priority};
+use zeroize::Zeroizing;
 
 use crate::ops::Invalid;
 
@@ -26,6 +28,20 @@ pub(super) fn address(field: &'static str, name: &str) -> Result<String, Invalid
 pub(super) fn token(name: &str) -> Result<&str, Invalid> {
     let token = name.strip_prefix("tokens/").filter(|token| !token.is_empty());
     token.ok_or_else(|| Invalid::name("name", "tokens/{token}", name))
+}
+
+/// The PIN of a call; none if there is none.
+pub(super) fn pin(field: &'static str, pin: Bytes) -> Result<Option<Pin>, Invalid> {
+    let pin = Zeroizing::new(Vec::from(pin));
+    match pin.len() {
+        0 => Ok(None),
+        1..=255 => Ok(Some(Pin::new(pin))),
+        found => Err(Invalid::Length {
+            field,
+            found,
+            wanted: "at most 255".to_owned(),
+        }),
+    }
 }
 
 /// `keys/{sha256}`.

@@ -32,11 +32,13 @@ pub(super) fn status(error: &OpError, request_id: &str) -> Status {
             format!("internal error; the log has the detail under request id {request_id}"),
         )
     } else {
-        if let OpError::Token(error) = error {
-            metadata.insert("token".to_owned(), error.token().to_owned());
-            if let Some(ckr) = error.ckr() {
-                metadata.insert("ckr".to_owned(), ckr.to_owned());
-            }
+        if let Some(token) = token(error) {
+            metadata.insert("token".to_owned(), token.to_owned());
+        }
+        if let OpError::Token(error) = error
+            && let Some(ckr) = error.ckr()
+        {
+            metadata.insert("ckr".to_owned(), ckr.to_owned());
         }
         (error.reason(), error.to_string())
     };
@@ -45,6 +47,17 @@ pub(super) fn status(error: &OpError, request_id: &str) -> Status {
         details.set_retry_info(Some(delay));
     }
     Status::with_error_details(code, message, details)
+}
+
+/// The token that it is about.
+fn token(error: &OpError) -> Option<&str> {
+    match error {
+        OpError::Token(error) => Some(error.token()),
+        OpError::PinRequired { token } | OpError::PinMismatch { token, .. } | OpError::PinTriesSpent { token } => {
+            Some(token)
+        }
+        _ => None,
+    }
 }
 
 /// Errors of code `INTERNAL` whose words are fit for callers: what the token answered, by name.
@@ -59,8 +72,11 @@ fn code(error: &OpError) -> Code {
         OpError::KeyRoleMismatch { .. }
         | OpError::NoSigningKey(_)
         | OpError::NoEncryptionCertificate(_)
-        | OpError::NoDecryptionKey { .. } => Code::FailedPrecondition,
+        | OpError::NoDecryptionKey { .. }
+        | OpError::PinRequired { .. }
+        | OpError::PinTriesSpent { .. } => Code::FailedPrecondition,
         OpError::Invalid(_)
+        | OpError::PinMismatch { .. }
         | OpError::DecryptionFailed
         | OpError::Malformed(_)
         | OpError::WrongKind(_)
@@ -89,6 +105,7 @@ fn token_code(error: &TokenError) -> Code {
         | TokenError::PinFinalTry { .. }
         | TokenError::PinChangeUnclear { .. }
         | TokenError::PinNotEntered { .. }
+        | TokenError::PinUnknown { .. }
         | TokenError::KeyNotFound { .. }
         | TokenError::KeyRole { .. }
         | TokenError::MechanismUnsupported { .. } => Code::FailedPrecondition,

@@ -103,6 +103,7 @@ fn sign_request(request: KeyServiceSignRequest) -> Result<ops::sign::Request, In
         key: convert::key_id(&request.name)?,
         algorithm: convert::signature_algorithm("algorithm", request.algorithm)?,
         priority: priority(request.priority)?,
+        pin: convert::pin("pin", request.pin)?,
         input: match request.input {
             Some(key_service_sign_request::Input::Digest(digest)) => ops::sign::Input::Digest(digest),
             Some(key_service_sign_request::Input::Data(data)) => ops::sign::Input::Data(data),
@@ -130,6 +131,7 @@ fn decrypt_request(request: KeyServiceDecryptRequest) -> Result<ops::decrypt::Re
         scheme,
         ciphertext: request.ciphertext,
         priority: priority(request.priority)?,
+        pin: convert::pin("pin", request.pin)?,
     })
 }
 
@@ -157,6 +159,7 @@ fn agree_request(request: AgreeRequest) -> Result<ops::agree::Request, Invalid> 
         peer_public_key: request.peer_public_key,
         kdf: kdf.transpose()?,
         priority: priority(request.priority)?,
+        pin: convert::pin("pin", request.pin)?,
     })
 }
 

@@ -87,7 +87,7 @@ impl MailService for Mail {
             decrypted_report,
             |call, sink| async move {
                 let (options, content) = open(request.into_inner()).await?;
-                ops::mail_decrypt::decrypt(&context, &call, decrypt_options(&options)?, content, sink).await
+                ops::mail_decrypt::decrypt(&context, &call, decrypt_options(options)?, content, sink).await
             },
         );
         Ok(Response::new(answer))
@@ -150,6 +150,7 @@ fn sign_options(options: SignOptions) -> Result<ops::mail_sign::Options, Invalid
         digest: convert::digest("options.digest", options.digest)?,
         rsa_pss: options.rsa_pss,
         priority: convert::priority("options.priority", options.priority)?,
+        pin: convert::pin("options.pin", options.pin)?,
     })
 }
 
@@ -176,10 +177,11 @@ fn encrypt_options(options: EncryptOptions) -> Result<ops::mail_encrypt::Options
     })
 }
 
-fn decrypt_options(options: &DecryptOptions) -> Result<ops::mail_decrypt::Options, Invalid> {
+fn decrypt_options(options: DecryptOptions) -> Result<ops::mail_decrypt::Options, Invalid> {
     Ok(ops::mail_decrypt::Options {
         identity: identity(&options.identity)?,
         priority: convert::priority("options.priority", options.priority)?,
+        pin: convert::pin("options.pin", options.pin)?,
     })
 }
 

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use chancery_smime::algorithm::DigestAlgorithm;
-use chancery_token::{KeyId, Priority};
+use chancery_token::{KeyId, Pin, Priority};
 use zeroize::Zeroizing;
 
 use super::private_key::{self, Task, Use, Work};
-use super::{Call, Context, Invalid, OpError, kdf, keys, point};
+use super::{Call, Context, Invalid, OpError, kdf, keys, pin, point};
 use crate::audit::{Detail, Event};
 use crate::policy::Operation;
 
@@ -21,6 +21,8 @@ pub struct Request {
     pub kdf: Option<Kdf>,
     /// Which queue to wait in.
     pub priority: Priority,
+    /// The PIN, if one came with the call.
+    pub pin: Option<Pin>,
 }
 
 /// The parameters of the X9.63 KDF.
@@ -64,6 +66,7 @@ pub async fn agree(context: &Context, call: &Call, request: Request) -> Result<A
         },
         ..call.event(Operation::DecryptRaw, Some(&grant))
     };
+    pin::demand(context, call, &event, key, request.pin.as_ref())?;
     let task = Task {
         key,
         work: Work::Agree {

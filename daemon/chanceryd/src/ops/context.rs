@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::OpError;
 use super::admission::{Admission, Full, Place};
+use super::pin::WrongPins;
 use super::private_key::Troubles;
 use super::rejection::ImplicitRejection;
 use super::tokens::Leases;
@@ -41,6 +42,7 @@ pub struct Context {
     watches: Admission,
     pub(super) leases: Arc<Leases>,
     pub(super) troubles: Troubles,
+    pub(super) wrong_pins: WrongPins,
     stopping: watch::Sender<bool>,
 }
 
@@ -93,6 +95,7 @@ impl Context {
             watches: Admission::new(WATCHES, WATCHES_PER_CALLER),
             leases,
             troubles,
+            wrong_pins: WrongPins::default(),
             stopping: watch::Sender::new(false),
         })
     }

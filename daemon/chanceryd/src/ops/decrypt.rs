@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use chancery_smime::algorithm::DigestAlgorithm;
-use chancery_token::{DecryptScheme, KeyAlgorithm, KeyId, Priority, TokenError};
+use chancery_token::{DecryptScheme, KeyAlgorithm, KeyId, Pin, Priority, TokenError};
 use x509_cert::der::Decode;
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 use zeroize::Zeroizing;
 
 use super::private_key::{self, Task, Use, Work};
 use super::sign::token_digest;
-use super::{Call, Context, Invalid, OpError, keys};
+use super::{Call, Context, Invalid, OpError, keys, pin};
 use crate::audit::{Detail, Event};
 use crate::directory::Key;
 use crate::policy::Operation;
@@ -25,6 +25,8 @@ pub struct Request {
     pub ciphertext: Bytes,
     /// Which queue to wait in.
     pub priority: Priority,
+    /// The PIN, if one came with the call.
+    pub pin: Option<Pin>,
 }
 
 /// The encryption scheme.
@@ -76,6 +78,7 @@ pub async fn decrypt(context: &Context, call: &Call, request: Request) -> Result
         },
         ..call.event(Operation::DecryptRaw, Some(&grant))
     };
+    pin::demand(context, call, &event, key, request.pin.as_ref())?;
     let ciphertext = request.ciphertext;
     let task = Task {
         key,

@@ -69,6 +69,31 @@ pub enum OpError {
     /// The message exceeds one of the limits on its structure.
     #[error("{0}")]
     Limit(String),
+    /// The policy wants the token's PIN with each use of this key, and none came with the call.
+    #[error("the policy wants the PIN of token {token} with each use of this key: send it with the call")]
+    PinRequired {
+        /// A token that has the key.
+        token: String,
+    },
+    /// What came with the call is not the token's PIN. It was not sent to the token.
+    #[error(
+        "what came with the call is not the PIN of token {token}: it was not sent to the token; {left} more may be wrong"
+    )]
+    PinMismatch {
+        /// The token.
+        token: String,
+        /// Wrong PINs that this caller may still give.
+        left: u8,
+    },
+    /// The caller has given too many wrong PINs. Helps once somebody has unlocked the token anew.
+    #[error(
+        "too many wrong PINs of token {token} came with this caller's calls: none is compared any more until an administrator has \
+         unlocked the token anew"
+    )]
+    PinTriesSpent {
+        /// The token.
+        token: String,
+    },
     /// The token did not do it.
     #[error(transparent)]
     Token(TokenError),
@@ -114,6 +139,9 @@ impl OpError {
             Self::WrongKind(_) => "WRONG_MESSAGE_KIND",
             Self::Unsupported(_) => "UNSUPPORTED_MESSAGE",
             Self::Limit(_) => "LIMIT_EXCEEDED",
+            Self::PinRequired { .. } => "PIN_REQUIRED",
+            Self::PinMismatch { .. } => "PIN_MISMATCH",
+            Self::PinTriesSpent { .. } => "PIN_TRIES_SPENT",
             Self::Token(error) => token_reason(error),
             Self::Audit(_) => "AUDIT_UNAVAILABLE",
             Self::Spool(SpoolError::Full { .. }) => "SPOOL_FULL",
@@ -146,6 +174,7 @@ fn token_reason(error: &TokenError) -> &'static str {
         TokenError::PinNotEntered { .. } => "PIN_NOT_ENTERED",
         TokenError::PinAlreadyFailed { .. } => "PIN_ALREADY_FAILED",
         TokenError::PinMismatch { .. } => "PIN_MISMATCH",
+        TokenError::PinUnknown { .. } => "PIN_UNKNOWN",
         TokenError::NewPinRefused { .. } => "NEW_PIN_REFUSED",
         TokenError::PinChangeUnclear { .. } => "PIN_CHANGE_UNCLEAR",
         TokenError::PinMemory { .. } => "PIN_MEMORY_UNAVAILABLE",

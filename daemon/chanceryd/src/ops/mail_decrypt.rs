@@ -8,7 +8,7 @@ mod recipient;
 use bytes::Bytes;
 use chancery_smime::algorithm::{ContentEncryptionAlgorithm, KeyManagementAlgorithm};
 use chancery_smime::decrypt::{Decrypting, Finished, KeyRequest, Opened, Output, Progress, Release};
-use chancery_token::Priority;
+use chancery_token::{Pin, Priority};
 use tokio_stream::Stream;
 
 use super::pipeline::{self, Sink, Source};
@@ -25,6 +25,8 @@ pub struct Options {
     pub identity: Option<String>,
     /// Which queue to wait in; if absent, the configured one.
     pub priority: Option<Priority>,
+    /// The PIN, if one came with the call.
+    pub pin: Option<Pin>,
 }
 
 /// What was opened, and with what.

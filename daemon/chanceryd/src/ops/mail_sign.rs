@@ -6,13 +6,13 @@ use bytes::Bytes;
 use chancery_smime::algorithm::{DigestAlgorithm, SignatureAlgorithm};
 use chancery_smime::certificate::Certificate;
 use chancery_smime::sign::{self as smime, Form, Signing, ToBeSigned};
-use chancery_token::{KeyAlgorithm, Priority, SignInput};
+use chancery_token::{KeyAlgorithm, Pin, Priority, SignInput};
 use tokio_stream::Stream;
 
 use super::pipeline::{self, Sink, Source};
 use super::private_key::{self, Task, Use, Work};
 use super::sign::{mechanism, name, suits};
-use super::{Call, Context, Invalid, OpError, identities, random, sender, smime_error};
+use super::{Call, Context, Invalid, OpError, identities, pin, random, sender, smime_error};
 use crate::audit::{Detail, Event};
 use crate::caller::hex;
 use crate::directory::{Binding, Identity, Index};
@@ -31,6 +31,8 @@ pub struct Options {
     pub rsa_pss: bool,
     /// Which queue to wait in; if absent, the configured one.
     pub priority: Option<Priority>,
+    /// The PIN, if one came with the call.
+    pub pin: Option<Pin>,
 }
 
 /// What was signed, and with what.
@@ -79,6 +81,13 @@ where
     private_key::require_role(&signing.key, Use::Sign)?;
     let digest = options.digest.unwrap_or(settings.digest);
     let algorithm = algorithm_for(signing.key.algorithm, digest, options.rsa_pss)?;
+    let event = Event {
+        identity: Some(&identity.address),
+        key: Some(&signing.key.hex),
+        ..call.event(Operation::Sign, Some(&grant))
+    };
+    // Before the first byte of the answer, so that whoever has to be asked can send the message again.
+    pin::demand(context, call, &event, &signing.key, options.pin.as_ref())?;
 
     let smime_options = smime::Options {
         form: options.form,

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use chancery_smime::algorithm::{DigestAlgorithm, SignatureAlgorithm};
 use chancery_smime::digest::digest;
-use chancery_token::{Digest, KeyAlgorithm, KeyId, Priority, SignInput, SignMechanism};
+use chancery_token::{Digest, KeyAlgorithm, KeyId, Pin, Priority, SignInput, SignMechanism};
 
 use super::private_key::{self, Task, Use, Work};
-use super::{Call, Context, Invalid, OpError, keys, pipeline};
+use super::{Call, Context, Invalid, OpError, keys, pin, pipeline};
 use crate::audit::{Detail, Event};
 use crate::caller::hex;
 use crate::policy::Operation;
@@ -25,6 +25,8 @@ pub struct Request {
     pub input: Input,
     /// Which queue to wait in.
     pub priority: Priority,
+    /// The PIN, if one came with the call.
+    pub pin: Option<Pin>,
 }
 
 /// A digest, or data that is digested here.
@@ -65,6 +67,7 @@ pub async fn sign(context: &Context, call: &Call, request: Request) -> Result<Si
         },
         ..call.event(Operation::SignRaw, Some(&grant))
     };
+    pin::demand(context, call, &event, key, request.pin.as_ref())?;
     let task = Task {
         key,
         work: Work::Sign {

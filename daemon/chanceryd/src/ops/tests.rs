@@ -127,6 +127,7 @@ fn to_sign(key: KeyId) -> sign::Request {
         algorithm: SignatureAlgorithm::RsaPkcs1(DigestAlgorithm::Sha256),
         input: sign::Input::Digest(Bytes::from_static(&[1; 32])),
         priority: Priority::Interactive,
+        pin: None,
     }
 }
 
@@ -136,6 +137,7 @@ fn to_decrypt(key: KeyId) -> decrypt::Request {
         scheme: decrypt::Scheme::Pkcs1 { plaintext_length: 16 },
         ciphertext: Bytes::from_static(&[1; 257]),
         priority: Priority::Interactive,
+        pin: None,
     }
 }
 
@@ -145,6 +147,7 @@ fn to_agree(key: KeyId) -> agree::Request {
         peer_public_key: Bytes::new(),
         kdf: None,
         priority: Priority::Interactive,
+        pin: None,
     }
 }
 

@@ -74,7 +74,9 @@ pub async fn unlock(
     };
     let terms = terms.check()?;
     let work = context.leases.unlock(token, pin, terms, call.now);
-    run(context, call, token, &grant, work).await
+    let unlocked = run(context, call, token, &grant, work).await?;
+    context.wrong_pins.forget(token.name());
+    Ok(unlocked)
 }
 
 /// A token whose PIN was changed.

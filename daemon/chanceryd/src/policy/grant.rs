@@ -74,6 +74,9 @@ pub enum GrantError {
     /// It allows nothing.
     #[error("operations is empty, so the grant allows nothing")]
     NoOperations,
+    /// It protects an operation that uses no private key.
+    #[error("{0} uses no private key; there are sign, decrypt, sign-raw and decrypt-raw")]
+    NotPrivate(Operation),
     /// It covers nothing.
     #[error("{0} needs identities or keys; identities = [\"*\"] means all")]
     NoTarget(Operation),
@@ -88,7 +91,7 @@ impl GrantError {
             Self::CallerCount(_) | Self::EmptyCaller(_) | Self::Spki(_) => "caller",
             Self::Key(_) => "keys",
             Self::Identity(_) | Self::NoTarget(_) => "identities",
-            Self::Operation(_) | Self::NoOperations => "operations",
+            Self::Operation(_) | Self::NoOperations | Self::NotPrivate(_) => "operations",
         }
     }
 }
@@ -137,16 +140,7 @@ impl Grant {
             return Err(GrantError::NoName);
         }
         let caller = CallerPattern::from_config(&config.caller)?;
-        let identities = config
-            .identities
-            .iter()
-            .map(|text| IdentityPattern::parse(text))
-            .collect::<Result<_, _>>()?;
-        let keys = config
-            .keys
-            .iter()
-            .map(|text| key_name(text))
-            .collect::<Result<_, _>>()?;
+        let (identities, keys) = targets(&config.identities, &config.keys)?;
         let operations: Vec<Operation> = config
             .operations
             .iter()
@@ -179,11 +173,24 @@ impl Grant {
         if target.key.is_none() && target.identities.is_empty() && operation.needs_no_target() {
             return true;
         }
-        target
-            .key
-            .is_some_and(|key| self.keys.iter().any(|granted| granted == key))
-            || self.identities.iter().any(|pattern| pattern.covers(target.identities))
+        covers(&self.identities, &self.keys, target)
     }
+}
+
+/// What a table of the configuration names, checked.
+pub(super) fn targets(
+    identities: &[String],
+    keys: &[String],
+) -> Result<(Vec<IdentityPattern>, Vec<String>), GrantError> {
+    let identities = identities.iter().map(|text| IdentityPattern::parse(text));
+    let keys = keys.iter().map(|text| key_name(text));
+    Ok((identities.collect::<Result<_, _>>()?, keys.collect::<Result<_, _>>()?))
+}
+
+/// Whether the target is one of these keys, or belongs to one of these identities.
+pub(super) fn covers(identities: &[IdentityPattern], keys: &[String], target: &Target<'_>) -> bool {
+    target.key.is_some_and(|key| keys.iter().any(|named| named == key))
+        || identities.iter().any(|pattern| pattern.covers(target.identities))
 }
 
 impl CallerPattern {

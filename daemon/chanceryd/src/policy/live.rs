@@ -32,4 +32,10 @@ impl Live {
     pub fn decide(&self, caller: &Caller, operation: Operation, target: &Target<'_>) -> Decision {
         self.load().decide(caller, operation, target)
     }
+
+    /// [`Grants::wants_pin`] with what is protected now.
+    #[must_use]
+    pub fn wants_pin(&self, operation: Operation, target: &Target<'_>) -> bool {
+        self.load().wants_pin(operation, target)
+    }
 }

@@ -362,3 +362,50 @@ fn a_grant_that_cannot_be_meant_is_refused() {
         (1, GrantError::Duplicate("the grant".to_owned()))
     );
 }
+
+fn protecting(toml: &str) -> Result<Grants, GrantError> {
+    let config: ProtectionConfig = toml::from_str(toml).unwrap();
+    Grants::default().protecting(&[config]).map_err(|(_, error)| error)
+}
+
+#[test]
+fn a_protection_covers_its_keys_and_identities_and_the_operations_that_it_names() {
+    let alice = ["alice@example.org".to_owned(), "office@example.org".to_owned()];
+    let (alices, bobs) = (
+        Target {
+            key: Some(KEY),
+            identities: &alice,
+        },
+        Target {
+            key: Some(OTHER_KEY),
+            identities: &[],
+        },
+    );
+    let by_identity = protecting("identities = [\"office@EXAMPLE.org\"]").unwrap();
+    let by_key = protecting(&format!("keys = [\"{KEY}\"]")).unwrap();
+    for protection in [&by_identity, &by_key] {
+        for operation in Operation::ALL {
+            let private = !matches!(operation, Operation::List | Operation::Admin);
+            assert_eq!(protection.wants_pin(operation, &alices), private, "{operation}");
+            assert!(!protection.wants_pin(operation, &bobs), "{operation}");
+        }
+    }
+    let signing = protecting("identities = [\"*\"]\noperations = [\"sign\"]").unwrap();
+    assert!(signing.wants_pin(Operation::Sign, &bobs));
+    assert!(!signing.wants_pin(Operation::SignRaw, &bobs) && !signing.wants_pin(Operation::Decrypt, &alices));
+    assert!(!Grants::default().wants_pin(Operation::Sign, &alices));
+}
+
+#[test]
+fn a_protection_of_nothing_or_of_what_needs_no_key_is_refused() {
+    for (toml, key) in [
+        ("", "identities"),
+        ("identities = [\"alice\"]", "identities"),
+        ("keys = [\"00\"]", "keys"),
+        ("identities = [\"*\"]\noperations = []", "operations"),
+        ("identities = [\"*\"]\noperations = [\"admin\"]", "operations"),
+        ("identities = [\"*\"]\noperations = [\"seal\"]", "operations"),
+    ] {
+        assert_eq!(protecting(toml).unwrap_err().key(), key, "{toml}");
+    }
+}

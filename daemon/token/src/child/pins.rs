@@ -9,7 +9,7 @@ use super::control::Control;
 use crate::{
     board::lock,
     error::TokenError,
-    pin::PinEntry,
+    pin::{Pin, PinEntry},
     pins::{Admission, Pins, Purpose, Verdict},
     protocol::{FromWorker, PinOctets},
 };
@@ -56,6 +56,11 @@ impl Pins for AskedPins {
     /// And that it goes there to be replaced.
     fn begin_change(&self, _token: &str, _old: &PinEntry, _in_use: bool) -> Result<(), TokenError> {
         Ok(())
+    }
+
+    /// Only the daemon is asked.
+    fn compare(&self, _pin: &Pin) -> Option<bool> {
+        None
     }
 
     fn kept(&self, purpose: Purpose) -> Result<PinEntry, String> {

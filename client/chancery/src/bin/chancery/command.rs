@@ -14,6 +14,7 @@ mod status;
 mod tokens;
 mod unlock;
 mod verify;
+mod with_pin;
 
 use chancery::{Client, ConnectOptions, TlsFiles};
 

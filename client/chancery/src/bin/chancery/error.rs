@@ -98,10 +98,24 @@ impl CommandError {
         printable(&text)
     }
 
+    /// The token whose PIN the daemon wants with the call, if that is what it says.
+    pub(crate) fn token_whose_pin_is_wanted(&self) -> Option<&str> {
+        let Self::Call { source, .. } = self else {
+            return None;
+        };
+        let failure = source
+            .failure()
+            .filter(|failure| failure.reason() == Some("PIN_REQUIRED"))?;
+        failure.metadata().get("token").map(String::as_str)
+    }
+
     fn hint(&self) -> Option<String> {
         let Self::Call { source, .. } = self else {
             return None;
         };
+        if self.token_whose_pin_is_wanted().is_some() {
+            return Some("On a terminal it is asked for; a long message has to come from a file, with --in".to_owned());
+        }
         if let Some(after) = source.failure().and_then(|failure| failure.retry_after()) {
             return Some(format!("Trying again in {} s may help", after.as_secs_f32().ceil()));
         }

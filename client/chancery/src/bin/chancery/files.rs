@@ -3,11 +3,13 @@
 
 mod input;
 mod output;
+mod replay;
 
 use std::path::PathBuf;
 
 pub(crate) use input::Input;
 pub(crate) use output::{Output, Secrecy};
+pub(crate) use replay::Replay;
 
 use crate::error::CommandError;
 

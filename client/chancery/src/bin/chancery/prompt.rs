@@ -23,13 +23,26 @@ pub(crate) struct Question<'a> {
     pub(crate) token: &'a str,
 }
 
+impl Question<'_> {
+    fn text(&self) -> String {
+        format!("{} for {}:", self.what, printable(self.token))
+    }
+}
+
 /// Asks on the controlling terminal, without echo, whatever stdin and stdout are; without a terminal, whoever answers the
 /// questions of systemd-ask-password.
 pub(crate) async fn ask(question: Question<'_>) -> Result<Pin, CommandError> {
-    let text = format!("{} for {}:", question.what, printable(question.token));
+    match ask_on_terminal(question).await? {
+        Some(pin) => Ok(pin),
+        None => ask_password::ask(&question.text(), &printable(question.token)).await,
+    }
+}
+
+/// Asks on the controlling terminal, if there is one.
+pub(crate) async fn ask_on_terminal(question: Question<'_>) -> Result<Option<Pin>, CommandError> {
     match terminal::open() {
-        Some(terminal) => terminal::ask(terminal, &text).await,
-        None => ask_password::ask(&text, &printable(question.token)).await,
+        Some(terminal) => terminal::ask(terminal, &question.text()).await.map(Some),
+        None => Ok(None),
     }
 }
 

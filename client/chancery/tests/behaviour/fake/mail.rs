@@ -1,5 +1,6 @@
 //! The fake MailService: four streams that give back what they get.
 
+use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use chancery::v1;
 use tokio::sync::mpsc;
 use tokio_stream::Stream;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
+use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{Answer, Call, Calls, Script};
 
@@ -22,6 +24,8 @@ trait Messages {
     type Request: Send + 'static;
     type Response: Send + 'static;
     fn parts(request: Self::Request) -> (Option<String>, Bytes);
+    /// The PIN among the options.
+    fn pin(request: &Self::Request) -> Option<Bytes>;
     fn content(content: Bytes) -> Self::Response;
     fn report(script: &Script, length: u64) -> Self::Response;
 }
@@ -82,6 +86,14 @@ async fn read<M: Messages>(
     loop {
         match requests.message().await {
             Ok(Some(request)) => {
+                if let Some(pin) = M::pin(&request).filter(|pin| script.wants_pin && *pin != script.pin) {
+                    let reason = if pin.is_empty() { "PIN_REQUIRED" } else { "PIN_MISMATCH" };
+                    let metadata = HashMap::from([("token".to_owned(), "card".to_owned())]);
+                    let details = ErrorDetails::with_error_info(reason, chancery::ERROR_DOMAIN, metadata);
+                    let refusal = Status::with_error_details(Code::FailedPrecondition, "the PIN, please", details);
+                    let _ = sender.send(Err(refusal)).await;
+                    return false;
+                }
                 let (options, content) = M::parts(request);
                 if let Some(options) = options {
                     assert_eq!(call.options, "", "options come once");
@@ -103,7 +115,7 @@ async fn read<M: Messages>(
 }
 
 macro_rules! messages {
-    ($name:ident, $request:ident, $response:ident, $report:expr) => {
+    ($name:ident, $request:ident, $response:ident, $pin:expr, $report:expr) => {
         struct $name;
 
         impl Messages for $name {
@@ -115,6 +127,11 @@ macro_rules! messages {
                     request.options.map(|options| format!("{options:?}")),
                     request.content,
                 )
+            }
+
+            fn pin(request: &v1::$request) -> Option<Bytes> {
+                let pin: fn(&v1::$request) -> Option<Bytes> = $pin;
+                pin(request)
             }
 
             fn content(content: Bytes) -> v1::$response {
@@ -135,17 +152,23 @@ macro_rules! messages {
     };
 }
 
-messages!(Sign, MailServiceSignRequest, MailServiceSignResponse, |_, length| {
-    v1::SignReport {
-        identity: "identities/alice@example.org".to_owned(),
-        key: "keys/00".to_owned(),
-        token: "tokens/card".to_owned(),
-        signature_algorithm: v1::SignatureAlgorithm::EcdsaSha256.into(),
-        digest_algorithm: v1::DigestAlgorithm::Sha256.into(),
-        content_length: length,
+messages!(
+    Sign,
+    MailServiceSignRequest,
+    MailServiceSignResponse,
+    |request| Some(request.options.as_ref()?.pin.clone()),
+    |_, length| {
+        v1::SignReport {
+            identity: "identities/alice@example.org".to_owned(),
+            key: "keys/00".to_owned(),
+            token: "tokens/card".to_owned(),
+            signature_algorithm: v1::SignatureAlgorithm::EcdsaSha256.into(),
+            digest_algorithm: v1::DigestAlgorithm::Sha256.into(),
+            content_length: length,
+        }
     }
-});
-messages!(Encrypt, EncryptRequest, EncryptResponse, |_, length| {
+);
+messages!(Encrypt, EncryptRequest, EncryptResponse, |_| None, |_, length| {
     v1::EncryptReport {
         content_encryption: v1::ContentEncryptionAlgorithm::Aes256Gcm.into(),
         recipients: Vec::new(),
@@ -156,9 +179,12 @@ messages!(
     Decrypt,
     MailServiceDecryptRequest,
     MailServiceDecryptResponse,
+    |request| Some(request.options.as_ref()?.pin.clone()),
     |script, _| script.report.clone()
 );
-messages!(Verify, VerifyRequest, VerifyResponse, |script, _| script.report.clone());
+messages!(Verify, VerifyRequest, VerifyResponse, |_| None, |script, _| script
+    .report
+    .clone());
 
 #[tonic::async_trait]
 impl v1::mail_service_server::MailService for Mail {

@@ -67,6 +67,27 @@ fn all() -> Vec<(OpError, Code, &'static str, bool)> {
             "NO_DECRYPTION_KEY",
             false,
         ),
+        (
+            OpError::PinRequired { token: token() },
+            FailedPrecondition,
+            "PIN_REQUIRED",
+            false,
+        ),
+        (
+            OpError::PinMismatch {
+                token: token(),
+                left: 2,
+            },
+            InvalidArgument,
+            "PIN_MISMATCH",
+            false,
+        ),
+        (
+            OpError::PinTriesSpent { token: token() },
+            FailedPrecondition,
+            "PIN_TRIES_SPENT",
+            false,
+        ),
         (OpError::DecryptionFailed, InvalidArgument, "DECRYPTION_FAILED", false),
         (
             OpError::Malformed("x".into()),
@@ -186,6 +207,12 @@ fn tokens() -> Vec<(TokenError, Code, &'static str, bool)> {
             TokenError::PinMismatch { token: token() },
             InvalidArgument,
             "PIN_MISMATCH",
+            false,
+        ),
+        (
+            TokenError::PinUnknown { token: token() },
+            FailedPrecondition,
+            "PIN_UNKNOWN",
             false,
         ),
         (
@@ -332,6 +359,9 @@ fn known(error: &OpError) {
         | OpError::WrongKind(_)
         | OpError::Unsupported(_)
         | OpError::Limit(_)
+        | OpError::PinRequired { .. }
+        | OpError::PinMismatch { .. }
+        | OpError::PinTriesSpent { .. }
         | OpError::Token(_)
         | OpError::Audit(_)
         | OpError::Spool(_)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use chancery_smime::algorithm::KeyManagementAlgorithm;
 use chancery_smime::decrypt::{Candidate, ContentKey, KeyRequest, RsaScheme, TokenOperation};
-use chancery_token::{DecryptScheme, KeyId, Priority, TokenError, TokenHandle};
+use chancery_token::{DecryptScheme, KeyId, Pin, Priority, TokenError, TokenHandle};
 use zeroize::Zeroizing;
 
 use super::Options;
@@ -16,7 +16,7 @@ use crate::directory::{Index, Key};
 use crate::ops::context::target_of;
 use crate::ops::private_key::{self, Task, Work};
 use crate::ops::sign::token_digest;
-use crate::ops::{Call, Context, OpError, decrypt, identities, pipeline, point, random};
+use crate::ops::{Call, Context, OpError, decrypt, identities, pin, pipeline, point, random};
 use crate::policy::{Operation, Target};
 
 /// The keys that the caller may decrypt with.
@@ -26,6 +26,7 @@ pub(super) struct Keys<'a> {
     index: Arc<Index>,
     identity: Option<Only>,
     priority: Priority,
+    pin: Option<Pin>,
 }
 
 /// The one identity that the options name.
@@ -69,6 +70,7 @@ impl<'a> Keys<'a> {
             index,
             identity,
             priority: options.priority.unwrap_or(context.settings.mail_priority),
+            pin: options.pin.clone(),
         })
     }
 
@@ -173,6 +175,7 @@ impl<'a> Keys<'a> {
             },
             ..self.call.event(Operation::Decrypt, Some(grant))
         };
+        pin::demand(self.context, self.call, &event, key, self.pin.as_ref())?;
         let task = Task {
             key,
             work,
