@@ -124,7 +124,7 @@ impl<T> Queue<T> {
 
     /// Waits for the next job, and no longer than `patience`, if there is one.
     pub(crate) fn next(&self, patience: Option<Duration>) -> Next<T> {
-        let begun = Instant::now();
+        let latest = patience.map(|patience| Instant::now() + patience);
         let mut looked = self.look.is_zero();
         let mut state = self.lock();
         loop {
@@ -135,7 +135,7 @@ impl<T> Queue<T> {
                 self.backlog.remove(1);
                 return Next::Job(job);
             }
-            let left = patience.map(|patience| patience.saturating_sub(begun.elapsed()));
+            let left = latest.map(|latest| latest.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 return Next::Nothing;
             }
