@@ -167,8 +167,8 @@ impl Tokens {
         Reviver(self.supervisors.iter().map(|(events, _)| events.clone()).collect())
     }
 
-    /// Answers what waits with [`TokenError::Shutdown`], finishes what has been started, logs out, wipes PINs and ends the
-    /// modules. With a module in this process it does not end before a call that hangs does: bound it with a timeout.
+    /// Answers what waits with [`TokenError::Shutdown`](crate::TokenError::Shutdown), finishes what has been started, logs
+    /// out, wipes PINs and ends the modules. With a module in this process it does not end before a call that hangs does: bound it with a timeout.
     pub async fn shutdown(mut self) {
         let (done, wait) = oneshot::channel();
         self.end(move || {
