@@ -281,3 +281,25 @@ fn a_ciphertext_that_one_token_has_not_looked_at_is_decrypted_by_the_other() {
     assert_eq!(retries(&daemon), [("second".to_owned(), "TOKEN_ERROR".to_owned())]);
     assert_every_intent_has_its_outcome(&daemon);
 }
+
+#[test]
+fn messages_are_signed_and_opened_on_the_token_that_can() {
+    let daemon = two_replicas().start().unwrap();
+    let [first, _] = faults(&daemon);
+    for function in ["C_SignInit", "C_DecryptInit"] {
+        first.put(function, Fault::answer(CKR_DEVICE_ERROR)).unwrap();
+    }
+    let letter = b"From: alice@example.org\r\nTo: alice@example.org\r\n\r\nHello\r\n";
+    let chancery = |arguments: &[&str], input: &[u8]| daemon.chancery(arguments, input).unwrap().success().unwrap();
+    for _ in 0..2 {
+        let signed = chancery(&["sign"], letter);
+        let sealed = chancery(&["encrypt", "--to", "alice@example.org"], &signed);
+        let opened = chancery(&["decrypt"], &sealed);
+        chancery(&["verify"], &opened);
+    }
+    let retries = retries(&daemon);
+    assert!(!retries.is_empty());
+    let expected = ("second".to_owned(), "TOKEN_ERROR".to_owned());
+    assert!(retries.iter().all(|retry| *retry == expected), "{retries:?}");
+    assert_every_intent_has_its_outcome(&daemon);
+}
