@@ -168,7 +168,8 @@ impl Tokens {
     }
 
     /// Answers what waits with [`TokenError::Shutdown`](crate::TokenError::Shutdown), finishes what has been started, logs
-    /// out, wipes PINs and ends the modules. With a module in this process it does not end before a call that hangs does: bound it with a timeout.
+    /// out, wipes PINs and ends the modules. With a module in this process it does not end before a call that hangs does: bound
+    /// it with a timeout.
     pub async fn shutdown(mut self) {
         let (done, wait) = oneshot::channel();
         self.end(move || {
