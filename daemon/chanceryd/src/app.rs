@@ -20,7 +20,7 @@ use chancery_token::{Backlog, Launch, ModuleConfig, Pin, StartError, TokenConfig
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use crate::audit::{AuditError, Trail};
+use crate::audit::{AuditError, Trail, head_path};
 use crate::certificates::CertificatesError;
 use crate::config::{Config, Mail, PinSource};
 use crate::credentials::{self, CredentialError};
@@ -286,6 +286,7 @@ fn hidden_from_modules(config: &Config, file: &Path) -> Vec<PathBuf> {
     let mut hidden = vec![
         file.to_owned(),
         config.audit.file.clone(),
+        head_path(&config.audit.file),
         state::pins(&config.state),
         config.mail.spool_directory.clone(),
     ];

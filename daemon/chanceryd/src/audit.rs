@@ -29,6 +29,7 @@ use crate::policy::Operation;
 use file::Writer;
 use record::{Body, EventBody};
 
+pub(crate) use file::head_path;
 pub use verify::{Finding, OpenIntent, Problem, Report, verify};
 
 /// When the trail reaches the disk, as opposed to the kernel.

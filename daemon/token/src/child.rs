@@ -13,6 +13,7 @@ mod pins;
 
 use std::{
     collections::HashMap,
+    fs::File,
     io::{self, ErrorKind},
     os::{fd::AsFd, unix::net::UnixStream},
     path::Path,
@@ -22,6 +23,7 @@ use std::{
 use rustix::{
     net::RecvFlags,
     process::{Signal, getpid, kill_process, set_parent_process_death_signal},
+    stdio::dup2_stdin,
 };
 
 use crate::{
@@ -76,6 +78,9 @@ pub fn serve() -> Result<(), WorkerError> {
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|errno| WorkerError::Control(errno.into()))?;
     let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(WorkerError::Control)?;
     let control = UnixStream::from(stdin);
+    // No program that a module starts is to have it.
+    let null = File::open("/dev/null").map_err(WorkerError::Control)?;
+    dup2_stdin(null).map_err(|errno| WorkerError::Control(errno.into()))?;
     let sockets = receive_sockets(&control).map_err(WorkerError::Control)?;
     let Some(ToWorker::Start(start)) = protocol::read(&control).map_err(WorkerError::Control)? else {
         return Err(WorkerError::Control(ErrorKind::UnexpectedEof.into()));

@@ -56,7 +56,7 @@ pub enum TokenError {
         ckr: Cow<'static, str>,
     },
     /// This PIN has failed before and was not tried. No try was spent.
-    #[error("token {token} has refused this PIN before: it was not tried again")]
+    #[error("token {token} has refused this PIN before, or two tries of it came to no end: it was not tried again")]
     PinAlreadyFailed {
         /// The token.
         token: String,

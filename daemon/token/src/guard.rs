@@ -61,6 +61,8 @@ pub(crate) struct PinGuard {
     /// The PIN with which this process met an error that was no verdict.
     retry: Option<Hash>,
     unclear: u8,
+    /// The try under way is of a proved PIN, and counts as unclear until its outcome is known.
+    unwritten: bool,
     guesses: u8,
     pad: Pad,
 }
@@ -93,6 +95,7 @@ impl PinGuard {
             pending: None,
             retry: None,
             unclear: 0,
+            unwritten: false,
             guesses: 0,
             pad: Pad::new(pad),
         })
@@ -151,12 +154,15 @@ impl PinGuard {
 
     /// Writes down that this PIN is about to be tried. Only then may it go to C_Login, and afterwards one of
     /// [`succeeded`](Self::succeeded), [`failed`](Self::failed), [`unclear`](Self::unclear) and [`untried`](Self::untried) is
-    /// called, or none if nobody knows because the module is gone. Writes nothing for a PIN that this process has proved.
+    /// called, or none if nobody knows because the module is gone. Writes nothing for a PIN that this process has proved; that
+    /// nobody knows is counted of that one as well.
     ///
     /// # Errors
     /// When it cannot be written, or this PIN is not to be tried. It must not be sent then.
     pub(crate) fn begin(&mut self, pin: &Pin, attempt: Attempt) -> Result<(), MemoryError> {
         if self.proven && self.is_kept(pin) {
+            self.unclear = self.unclear.saturating_add(1);
+            self.unwritten = true;
             return Ok(());
         }
         self.write_down(pin, attempt, None)
@@ -210,6 +216,7 @@ impl PinGuard {
         self.pending = None;
         self.retry = None;
         self.unclear = 0;
+        self.unwritten = false;
         self.guesses = 0;
         if self.record != Record::default() {
             let before = self.record.clone();
@@ -253,7 +260,8 @@ impl PinGuard {
             // It may have been replaced, so it is not tried again automatically.
             return;
         }
-        self.unclear = self.unclear.saturating_add(1);
+        let counted = std::mem::take(&mut self.unwritten);
+        self.unclear = self.unclear.saturating_add(u8::from(!counted));
         if let Some(Pending { hash, .. }) = self.pending.take() {
             self.retry = Some(hash);
             // Whoever tried it by hand has seen the error, and may try again.
@@ -265,6 +273,8 @@ impl PinGuard {
 
     /// The PIN did not go to the token after all: it was pulled in between, or says that its PIN is locked.
     pub(crate) fn untried(&mut self) {
+        let counted = std::mem::take(&mut self.unwritten);
+        self.unclear = self.unclear.saturating_sub(u8::from(counted));
         if let Some(Pending { hash, before, change }) = self.pending.take() {
             self.proven |= change == Some(true);
             self.record.take_back(&hash, before);

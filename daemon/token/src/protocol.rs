@@ -81,7 +81,7 @@ pub(crate) enum ToWorker {
     },
     /// Log out.
     Lock { token: u16, number: u64 },
-    /// The answer to [`FromWorker::WantPin`].
+    /// The answer to [`FromWorker::WantPin`] and [`FromWorker::Begin`].
     Pin {
         token: u16,
         pin: Result<Option<PinOctets>, String>,
@@ -123,6 +123,8 @@ pub(crate) enum FromWorker {
     Catalogue { token: u16, catalogue: Catalogue },
     /// The anchor or a worker is about to log in by itself.
     WantPin { token: u16, purpose: Purpose },
+    /// The anchor is about to log in with a PIN that somebody gave, if it may.
+    Begin { token: u16, pin: Option<PinOctets> },
     /// What the token said of a PIN, whoever gave it.
     Verdict {
         token: u16,

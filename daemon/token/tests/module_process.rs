@@ -64,3 +64,10 @@ async fn a_process_that_closes_its_socket_is_ended_and_replaced_though_it_would_
     assert_eq!(notice.ending, Ending::Replaced);
     assert_eq!(notice.how, "signal 9");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_ends_is_replaced_though_something_that_it_started_holds_its_socket_open() {
+    let notice = ending_of("exec 3<&0; sleep 30 & kill -9 $$").await;
+    assert_eq!(notice.ending, Ending::Replaced);
+    assert_eq!(notice.how, "signal 9");
+}

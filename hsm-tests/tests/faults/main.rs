@@ -17,6 +17,7 @@ mod hang;
 mod ladder;
 mod pin_pad;
 mod pins;
+mod pins_in_flight;
 mod presence;
 mod replicas;
 mod storm;

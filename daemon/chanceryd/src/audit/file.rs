@@ -256,7 +256,7 @@ impl Tail {
 }
 
 /// `FILE.head`.
-pub(super) fn head_path(path: &Path) -> PathBuf {
+pub(crate) fn head_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".head");
     name.into()

@@ -38,7 +38,7 @@ thread_local! {
     /// Jobs of this thread come here: nothing secret, digests, ciphertexts and public keys.
     static RECEIVED: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_PACKET]);
     /// Its answers go from here, and are wiped.
-    static SENT: RefCell<Zeroizing<Vec<u8>>> = RefCell::default();
+    static SENT: RefCell<Zeroizing<Vec<u8>>> = RefCell::new(Zeroizing::new(Vec::with_capacity(MAX_PACKET)));
 }
 
 #[derive(Debug)]

@@ -32,6 +32,14 @@ impl AskedPins {
         }
     }
 
+    fn ask(&self, question: &FromWorker) -> Result<PinEntry, String> {
+        let answers = lock(&self.answers);
+        self.control.say(question);
+        answers
+            .recv()
+            .unwrap_or_else(|_| Err("the daemon does not answer".to_owned()))
+    }
+
     /// The daemon's answer.
     pub(super) fn answer(&self, pin: Result<PinEntry, String>) {
         // One question is open at a time; an answer to none is dropped.
@@ -43,17 +51,17 @@ impl Pins for AskedPins {
     /// The daemon sees it in the status.
     fn identify(&self, _serial: &str, _label: &str) {}
 
-    /// The daemon has asked its guard before it sent the PIN.
+    /// The daemon has asked its guard before it sent the PIN, and is asked again when it goes to the token.
     fn admit(&self, _token: &str, _pin: &PinEntry, _in_use: bool) -> Result<Admission, TokenError> {
         Ok(Admission::Ask)
     }
 
-    /// So has it noted that it goes to the token.
-    fn begin(&self, _pin: &PinEntry) -> Result<(), String> {
-        Ok(())
+    fn begin(&self, pin: &PinEntry) -> Result<(), String> {
+        let (token, pin) = (self.token, PinOctets::of(pin));
+        self.ask(&FromWorker::Begin { token, pin }).map(drop)
     }
 
-    /// And that it goes there to be replaced.
+    /// It has noted before that this one goes to the token to be replaced.
     fn begin_change(&self, _token: &str, _old: &PinEntry, _in_use: bool) -> Result<(), TokenError> {
         Ok(())
     }
@@ -64,12 +72,8 @@ impl Pins for AskedPins {
     }
 
     fn kept(&self, purpose: Purpose) -> Result<PinEntry, String> {
-        let answers = lock(&self.answers);
         let token = self.token;
-        self.control.say(&FromWorker::WantPin { token, purpose });
-        answers
-            .recv()
-            .unwrap_or_else(|_| Err("the daemon does not answer".to_owned()))
+        self.ask(&FromWorker::WantPin { token, purpose })
     }
 
     fn conclude(&self, pin: PinEntry, verdict: Verdict) {

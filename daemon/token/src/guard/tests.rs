@@ -99,6 +99,27 @@ fn unclear_logins_are_not_repeated_without_end() {
 }
 
 #[test]
+fn a_proved_pin_whose_tries_come_to_no_end_is_not_tried_without_end_either() {
+    let mut guard = guard(Some("1234"));
+    guard.succeeded(pin("1234"));
+    // It is tried, the token says neither, and the process is gone.
+    for _ in 0..MAX_UNCLEAR {
+        assert!(is_tried(&mut guard));
+    }
+    assert!(!is_tried(&mut guard));
+    guard.succeeded(pin("1234"));
+    for _ in 0..2 * MAX_UNCLEAR {
+        assert!(is_tried(&mut guard));
+        guard.untried();
+    }
+    for _ in 0..MAX_UNCLEAR {
+        assert!(is_tried(&mut guard));
+        guard.unclear();
+    }
+    assert!(!is_tried(&mut guard));
+}
+
+#[test]
 fn the_pin_in_use_is_compared_with_few_guesses() {
     let mut guard = guard(Some("1234"));
     assert!(guard.guess(&pin("1234")));

@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     os::fd::{AsFd as _, OwnedFd},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -215,8 +215,9 @@ impl Courier {
             AnswerBody::Done(octets) => Ok(octets),
             AnswerBody::Failed(error) => Err(error),
             AnswerBody::NotStarted => {
-                // A worker without a session took it. The others can have it, and so many are enough.
-                let others = state.flying.len().clamp(1, self.sessions);
+                // A worker without a session took it. Those with one can have it, and so many are enough.
+                let with_one = self.board.sessions.load(Ordering::Relaxed);
+                let others = state.flying.len().max(with_one).clamp(1, self.sessions);
                 state.allowed = Some(others);
                 drop(state);
                 if let Some(job) = flight.job.and_then(|job| self.queue.put_back(job)) {

@@ -2,10 +2,11 @@
 
 use std::{
     io::{self, BufRead as _, BufReader, ErrorKind, Read},
+    net::Shutdown,
     os::unix::{net::UnixStream, process::ExitStatusExt as _},
     process::{Child, ExitStatus},
     sync::mpsc::SyncSender,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::Event;
@@ -16,6 +17,9 @@ use crate::{
 
 /// The longest line of a module's own that is logged.
 const MAX_LINE: u64 = 2048;
+
+/// How long what a process said before its end may take to be heard.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 pub(super) struct Life {
     /// Tells what it said from what another said before.
@@ -29,6 +33,8 @@ pub(super) struct Life {
     ending: Option<String>,
     /// A token asked for another one.
     pub(super) spent: bool,
+    /// When it was first seen to have ended.
+    ended: Option<Instant>,
 }
 
 impl Life {
@@ -55,6 +61,7 @@ impl Life {
             control,
             ending: None,
             spent: false,
+            ended: None,
         })
     }
 
@@ -74,8 +81,23 @@ impl Life {
         }
     }
 
+    /// Whether nobody here has ended it.
+    pub(super) fn ends_by_itself(&self) -> bool {
+        self.ending.is_none()
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has ended, and long enough ago that its socket should be closed: a program that a module has started may hold
+    /// that open.
+    pub(super) fn has_ended_unheard(&mut self, now: Instant) -> bool {
+        let ended = self.child.try_wait().is_ok_and(|status| status.is_some());
+        if !ended {
+            return false;
+        }
+        now.saturating_duration_since(*self.ended.get_or_insert(now)) > LAST_WORDS
     }
 
     /// Waits for a process that is not heard any more, and says how it ended. `why` it is not, if that was not its end.
@@ -86,6 +108,8 @@ impl Life {
         // One that has only closed its socket would be waited for without end. To one that has ended it makes no difference.
         let _ = self.child.kill();
         let status = self.child.wait();
+        // Whoever else holds the other end says nothing for it. The socket may be closed already.
+        let _ = self.control.shutdown(Shutdown::Both);
         self.ending
             .unwrap_or_else(|| status.map_or_else(|error| error.to_string(), describe))
     }

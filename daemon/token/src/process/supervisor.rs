@@ -33,7 +33,7 @@ const IDLE_TICK: Duration = Duration::from_millis(500);
 /// A process that lasted as long was not a failure of the start.
 const STABLE: Duration = Duration::from_secs(60);
 
-/// Pauses before the process is started again, after one failure, two, and so on. After the last the module is parked.
+/// Pauses before the process is started again, after one failure, two, and so on. After the last, a module that crashes is parked.
 const PAUSES: [Duration; 5] = [
     Duration::ZERO,
     Duration::from_millis(200),
@@ -41,6 +41,12 @@ const PAUSES: [Duration; 5] = [
     Duration::from_secs(3),
     Duration::from_secs(10),
 ];
+
+/// Between processes that go on hanging or finding no use in their module after that: what it speaks to may be back one day.
+const LONG_PAUSE: Duration = Duration::from_secs(60);
+
+/// Of the reason for an end no more is passed on.
+const MAX_REASON: usize = 500;
 
 /// After so many failures in a row the processes that follow do without what can be done without: one of those calls may be
 /// what the module does not survive.
@@ -145,7 +151,7 @@ impl Supervisor {
                 }
             }
             Event::Revive => {
-                if state.life.is_none() && state.next_start.is_none() {
+                if state.life.is_none() {
                     state.failures = 0;
                     state.next_start = Some(Instant::now());
                 }
@@ -161,6 +167,7 @@ impl Supervisor {
             | FromWorker::Catalogue { token, .. }
             | FromWorker::Metrics { token, .. }
             | FromWorker::WantPin { token, .. }
+            | FromWorker::Begin { token, .. }
             | FromWorker::Verdict { token, .. }
             | FromWorker::Done { token, .. }
             | FromWorker::Spent { token, .. }
@@ -182,6 +189,7 @@ impl Supervisor {
             (FromWorker::Catalogue { catalogue, .. }, Some(ward)) => ward.board.set_catalogue(catalogue),
             (FromWorker::Metrics { metrics, .. }, Some(ward)) => ward.board.tally.hear(&metrics),
             (FromWorker::WantPin { purpose, .. }, Some(ward)) => life.say(&ward.hand_out_pin(purpose)),
+            (FromWorker::Begin { pin, .. }, Some(ward)) => life.say(&ward.let_begin(&PinOctets::entry(pin))),
             (FromWorker::Verdict { pin, verdict, .. }, Some(ward)) => {
                 ward.pins.conclude(PinOctets::entry(pin), verdict);
             }
@@ -212,6 +220,9 @@ impl Supervisor {
         {
             life.end(format!("it did not load within {:?}", self.load_time));
         }
+        if let Some(gone) = state.life.take_if(|life| life.has_ended_unheard(now)) {
+            self.bury(state, gone, None);
+        }
         match state.stopping {
             Some(since) => self.stop(state, since),
             None if state.life.is_none() && state.next_start.is_some_and(|start| start <= now) => self.start(state),
@@ -230,7 +241,12 @@ impl Supervisor {
                     }
                 }
             }
-            Err(error) => self.failed(state, format!("its process could not be started: {error}"), None),
+            Err(error) => self.failed(
+                state,
+                &format!("its process could not be started: {error}"),
+                None,
+                false,
+            ),
         }
     }
 
@@ -264,6 +280,7 @@ impl Supervisor {
         let pid = gone.pid();
         // One that was given up for a token's sake is no sign that the next will not last.
         let stable = gone.loaded && (gone.spent || gone.begun.elapsed() > STABLE);
+        let crashed = gone.ends_by_itself() || why.is_some();
         let how = gone.bury(why);
         if state.stopping.is_some() {
             self.wards.iter_mut().for_each(|ward| ward.lose(&how));
@@ -272,11 +289,12 @@ impl Supervisor {
         if stable {
             state.failures = 0;
         }
-        self.failed(state, how, Some(pid));
+        self.failed(state, &how, Some(pid), crashed);
     }
 
     /// Starts the process again after a pause, or never.
-    fn failed(&mut self, state: &mut State, how: String, pid: Option<u32>) {
+    fn failed(&mut self, state: &mut State, how: &str, pid: Option<u32>, crashed: bool) {
+        let how: String = how.chars().take(MAX_REASON).collect();
         if let Some(first) = self.first.take() {
             // A module that crashes as it is loaded is no reason for the daemon not to start: another process is tried.
             let outcome = match pid {
@@ -286,23 +304,27 @@ impl Supervisor {
             // Whoever started may not have waited so long.
             let _ = first.try_send(outcome);
         }
-        let pause = PAUSES.get(state.failures).copied();
+        let pause = pause_after(state.failures, crashed);
         state.failures += 1;
         state.is_frail |= state.failures >= FRAIL;
         state.next_start = pause.map(|pause| Instant::now() + pause);
         let (module, parked) = (&self.module, pause.is_none());
         tracing::warn!(module, pid, how, parked, "the module's process has ended");
-        let detail = if parked {
-            let times = state.failures;
-            format!(
+        let times = state.failures;
+        let detail = match pause {
+            None => format!(
                 "the process of module {module} ended {times} times in a row ({how}): it is left alone until a reload"
-            )
-        } else {
-            format!("the process of module {module} ended ({how}) and is started again")
+            ),
+            Some(LONG_PAUSE) => format!(
+                "the process of module {module} ended {times} times in a row ({how}): another is started in {LONG_PAUSE:?}, \
+                 or at a reload"
+            ),
+            Some(_) => format!("the process of module {module} ended ({how}) and is started again"),
         };
+        let is_awaited = pause.is_some_and(|pause| pause < LONG_PAUSE);
         for ward in &mut self.wards {
             ward.lose(&how);
-            ward.wait_for_the_next(&detail, parked);
+            ward.wait_for_the_next(&detail, is_awaited);
         }
         let notice = Notice {
             module: module.clone(),
@@ -324,5 +346,25 @@ impl Supervisor {
             state.stop_said = true;
             life.say(&ToWorker::Stop);
         }
+    }
+}
+
+/// How long to wait for the next process after so many that failed in a row; `None` if there is to be none.
+fn pause_after(failures: usize, crashed: bool) -> Option<Duration> {
+    let first = PAUSES.get(failures).copied();
+    first.or((!crashed).then_some(LONG_PAUSE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_that_keeps_crashing_is_parked_and_one_that_hangs_is_tried_again_and_again() {
+        let pauses = |crashed| (0..8).map(move |failures| pause_after(failures, crashed));
+        assert!(pauses(true).take(5).eq(PAUSES.map(Some)));
+        assert!(pauses(true).skip(5).all(|pause| pause.is_none()));
+        assert!(pauses(false).take(5).eq(PAUSES.map(Some)));
+        assert!(pauses(false).skip(5).all(|pause| pause == Some(LONG_PAUSE)));
     }
 }

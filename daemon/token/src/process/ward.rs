@@ -49,8 +49,10 @@ pub(crate) struct Ward {
 pub(crate) struct Desk {
     line: VecDeque<Command>,
     running: Option<(u64, Done)>,
-    /// What is under way is a login, for which a person may be waited.
-    unlocking: bool,
+    /// What is under way waits for a person at the PIN pad.
+    at_pad: bool,
+    /// What is under way is a logout: a PIN that is proved meanwhile is forgotten with it.
+    locking: bool,
     numbers: u64,
     last_alive: Option<Instant>,
 }
@@ -97,7 +99,7 @@ impl Ward {
             return Some(format!("token {name} did not answer for {patience:?}"));
         }
         // Whoever looks after the token says so between any two calls.
-        let patience = match self.desk.unlocking {
+        let patience = match self.desk.at_pad {
             true => patience.max(PERSONS_PATIENCE),
             false => patience,
         };
@@ -139,7 +141,8 @@ impl Ward {
     /// The command with this number has ended.
     pub(super) fn command_done(&mut self, number: u64, result: Result<(), TokenError>, life: Option<&mut Life>) {
         if let Some((_, done)) = self.desk.running.take_if(|(running, _)| *running == number) {
-            self.desk.unlocking = false;
+            self.desk.at_pad = false;
+            self.end_of_lock();
             // From here on it is expected to be quicker.
             self.desk.last_alive = Some(Instant::now());
             done(result);
@@ -155,6 +158,22 @@ impl Ward {
         }
     }
 
+    /// Whether a PIN that somebody gave may go to the token now, of which the guard takes note.
+    pub(super) fn let_begin(&mut self, pin: &PinEntry) -> ToWorker {
+        self.desk.at_pad = *pin == PinEntry::AtPad;
+        ToWorker::Pin {
+            token: self.number,
+            pin: self.pins.begin(pin).map(|()| PinOctets::of(pin)),
+        }
+    }
+
+    /// A login that was under way as the PIN was forgotten may have brought it back.
+    fn end_of_lock(&mut self) {
+        if std::mem::take(&mut self.desk.locking) {
+            self.pins.forget();
+        }
+    }
+
     /// The process has ended. What it had is given to the next one, if there will be one.
     pub(super) fn lose(&mut self, how: &str) {
         self.drop_desk(how);
@@ -163,13 +182,9 @@ impl Ward {
     }
 
     /// How it stands now that the process has ended.
-    pub(super) fn wait_for_the_next(&mut self, detail: &str, parked: bool) {
-        self.board.process_ended(detail, !parked);
-        if parked {
-            self.refuse_waiting(|_| true);
-        } else {
-            self.refuse_waiting(|job| job.retry == Retry::Elsewhere);
-        }
+    pub(super) fn wait_for_the_next(&mut self, detail: &str, is_awaited: bool) {
+        self.board.process_ended(detail, is_awaited);
+        self.refuse_waiting(|job| !is_awaited || job.retry == Retry::Elsewhere);
     }
 
     /// Passes on the next command, if none is under way.
@@ -184,7 +199,6 @@ impl Ward {
                     Ok(Admission::InUse) => done(Ok(())),
                     Ok(Admission::Ask) => {
                         let number = self.run(done);
-                        self.desk.unlocking = true;
                         let (token, pin) = (self.number, PinOctets::of(&pin));
                         if let Some(life) = life {
                             life.say(&ToWorker::Unlock { token, number, pin });
@@ -203,7 +217,7 @@ impl Ward {
                         Err(error) => done(Err(error)),
                         Ok(()) => {
                             let number = self.run(done);
-                            self.desk.unlocking = true;
+                            self.desk.at_pad = matches!(change, PinChange::AtPad);
                             let (token, pins) = (self.number, both(&change));
                             life.say(&ToWorker::ChangePin { token, number, pins });
                         }
@@ -216,6 +230,7 @@ impl Ward {
                 (Command::Lock(done), Some(life)) => {
                     self.pins.forget();
                     let number = self.run(done);
+                    self.desk.locking = true;
                     let token = self.number;
                     life.say(&ToWorker::Lock { token, number });
                 }
@@ -225,18 +240,13 @@ impl Ward {
         }
     }
 
-    /// Asks the guard, and has it note that the PIN goes to the token, if it does.
+    /// Asks the guard. That the PIN goes to the token is noted when it does.
     fn admit(&self, pin: &PinEntry, alive: bool) -> Result<Admission, TokenError> {
         let token = self.board.name.clone();
-        let admission = self.pins.admit(&token, pin, self.board.is_ready())?;
-        if admission == Admission::Ask {
-            if !alive {
-                return Err(TokenError::Absent { token });
-            }
-            let begun = self.pins.begin(pin);
-            begun.map_err(|detail| TokenError::PinMemory { token, detail })?;
+        match self.pins.admit(&token, pin, self.board.is_ready())? {
+            Admission::Ask if !alive => Err(TokenError::Absent { token }),
+            admission => Ok(admission),
         }
-        Ok(admission)
     }
 
     fn run(&mut self, done: Done) -> u64 {
@@ -248,7 +258,8 @@ impl Ward {
     /// Nobody is there to obey, and those who wait are told. Of a PIN that went there without a verdict the guard knows: it
     /// may have cost a try.
     fn drop_desk(&mut self, how: &str) {
-        self.desk.unlocking = false;
+        self.desk.at_pad = false;
+        self.end_of_lock();
         let line = self.desk.line.drain(..).filter_map(Command::into_done);
         for done in self.desk.running.take().map(|(_, done)| done).into_iter().chain(line) {
             done(Err(TokenError::WorkerLost {
