@@ -64,6 +64,20 @@ struct StartingModule<'a> {
     tokens: Vec<TokenConfig>,
 }
 
+impl StartingModule<'_> {
+    /// Whether its file is there: better known before a token is logged in to, whose login the end of the start would cut off.
+    fn check_file(&self) -> Result<(), StartError> {
+        let path = &self.config.path;
+        let there = std::fs::metadata(path).map(drop);
+        there.map_err(|error| StartError::Module {
+            module: self.config.name.clone(),
+            path: path.clone(),
+            tokens: users(&self.tokens),
+            source: Box::new(ModuleError::Load(error.to_string())),
+        })
+    }
+}
+
 impl Tokens {
     /// Checks names and starts a process for each module that tokens use. A token that is absent, locked or hung does not
     /// hold up the start: its state says what it is. What waits at any of them is counted in `backlog`.
@@ -71,7 +85,8 @@ impl Tokens {
     /// Call it in a tokio runtime with I/O, on a thread that may block.
     ///
     /// # Errors
-    /// A configuration that contradicts itself, or a module that cannot be loaded or initialised.
+    /// A configuration that contradicts itself, or a module that is not there or cannot be loaded. One that answers C_Initialize
+    /// with an error is tried again.
     pub fn start(
         modules: &[ModuleConfig],
         tokens: Vec<TokenConfig>,
@@ -83,11 +98,13 @@ impl Tokens {
             name: "tokens".to_owned(),
             source: std::io::Error::other(error),
         })?;
+        let starting = by_module(modules, tokens);
+        starting.iter().try_for_each(StartingModule::check_file)?;
         let mut all = Self::none();
         let (notices, taken) = tokio::sync::mpsc::channel(NOTICES);
         all.notices = Some(taken);
         let mut first = Vec::new();
-        for StartingModule { config, tokens } in by_module(modules, tokens) {
+        for StartingModule { config, tokens } in starting {
             let (events, heard) = mpsc::sync_channel(EVENTS);
             let (told, outcome) = mpsc::sync_channel(1);
             first.push((config, users(&tokens), outcome));
@@ -118,7 +135,15 @@ impl Tokens {
         }
         let latest = Instant::now() + LOAD_PATIENCE;
         for (module, users, outcome) in first {
-            wait_for(module, users, |patience| hear(&outcome, patience), latest)?;
+            let outcome = |patience| match hear(&outcome, patience) {
+                // What it speaks to may not be there yet. It is tried again, and the others are served meanwhile.
+                Some(Err(error @ ModuleError::Ckr { .. })) => {
+                    tracing::warn!(module = module.name, %error, "the module cannot be used yet");
+                    Some(Ok(()))
+                }
+                outcome => outcome,
+            };
+            wait_for(module, users, outcome, latest)?;
         }
         Ok(all)
     }
@@ -127,7 +152,7 @@ impl Tokens {
     /// measure what the processes cost. A module that hangs or crashes takes this process with it.
     ///
     /// # Errors
-    /// As [`Tokens::start`].
+    /// As [`Tokens::start`], and a module that cannot be initialised.
     pub fn start_in_process(
         modules: &[ModuleConfig],
         tokens: Vec<TokenConfig>,

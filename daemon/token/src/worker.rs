@@ -245,17 +245,15 @@ impl Worker {
         }
     }
 
-    /// The token as it is now; a session from another attachment is given up.
+    /// The token as it is now; a session from another attachment is given up. While nobody is logged in it is kept: a lock leaves
+    /// sessions open.
     fn current(&mut self) -> Option<Arc<Live>> {
         let generation = self.shared.generation();
         if self.live.as_ref().is_none_or(|live| live.generation != generation) {
             self.live = self.shared.live();
         }
-        let attachment = self.live.as_ref().map(|live| live.attachment);
-        if self
-            .session
-            .as_ref()
-            .is_some_and(|open| Some(open.attachment) != attachment)
+        if let (Some(open), Some(live)) = (&self.session, &self.live)
+            && open.attachment != live.attachment
         {
             // The anchor closed all sessions of the old attachment; the handle's number may be another's by now.
             self.abandon_session();

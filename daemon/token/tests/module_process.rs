@@ -15,7 +15,7 @@ use chancery_token::{Backlog, Ending, Launch, ModuleConfig, Notice, TokenConfig,
 async fn ending_of(script: &str) -> Notice {
     let module = ModuleConfig {
         name: "m".into(),
-        path: "/nonexistent/module.so".into(),
+        path: "/bin/sh".into(),
         environment: Default::default(),
         network: false,
         programs: false,

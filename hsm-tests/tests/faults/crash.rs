@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use chancery_proto::v1::TokenState;
+use cryptoki_sys::CKR_DEVICE_ERROR;
 use hsm_tests::{
     daemon::{Daemon, Setup},
     people::Person,
@@ -96,9 +97,9 @@ fn a_crash_at_the_login_of_the_next_process_is_survived_as_well() {
 }
 
 #[test]
-fn a_crash_while_the_module_is_loaded_is_survived_as_well() {
+fn a_crash_or_an_error_while_the_module_is_loaded_is_survived_as_well() {
     let mut daemon = daemon();
-    for fault in [Fault::segfault(), Fault::exit(3)] {
+    for fault in [Fault::segfault(), Fault::exit(3), Fault::answer(CKR_DEVICE_ERROR)] {
         daemon.faults().unwrap().put("C_Initialize", fault.once()).unwrap();
         daemon.restart().unwrap();
         block_on(async {
@@ -106,7 +107,7 @@ fn a_crash_while_the_module_is_loaded_is_survived_as_well() {
             client.sign(Person::Alice, 7).await.unwrap();
         });
     }
-    assert_eq!(notes(&daemon, "module-replaced", "softhsm"), 2);
+    assert_eq!(notes(&daemon, "module-replaced", "softhsm"), 3);
 }
 
 #[test]

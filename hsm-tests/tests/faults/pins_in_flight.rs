@@ -93,3 +93,32 @@ fn an_unlock_that_never_reached_the_token_is_no_try_of_its_pin() {
         client.sign(Person::Alice, 7).await.unwrap();
     });
 }
+
+#[test]
+fn a_token_that_is_locked_while_it_signs_has_no_more_sessions_when_it_is_unlocked_again() {
+    let daemon = daemon();
+    let faults = daemon.faults().unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.unlock("card", PIN).await.unwrap();
+        let signers: Vec<_> = (0..16)
+            .map(|number| {
+                let client = client.clone();
+                tokio::spawn(async move {
+                    loop {
+                        // Refused while it is locked.
+                        let _ = client.sign(Person::Alice, number).await;
+                    }
+                })
+            })
+            .collect();
+        for _ in 0..10 {
+            client.sign(Person::Alice, 7).await.unwrap();
+            client.lock("card", false).await.unwrap();
+            client.unlock("card", PIN).await.unwrap();
+        }
+        signers.iter().for_each(|signer| signer.abort());
+        // The anchor's, and one for each of its workers.
+        assert!(faults.sessions().unwrap() <= 5, "{:?}", faults.sessions());
+    });
+}
