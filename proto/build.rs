@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
+    "chancery/v1/agent_service.proto",
     "chancery/v1/algorithm.proto",
     "chancery/v1/identity_service.proto",
     "chancery/v1/key_service.proto",
@@ -12,9 +13,10 @@ const FILES: [&str; 6] = [
 ];
 
 /// Messages that carry a secret. Their `Debug` is written by hand in `src/redacted.rs`.
-const SECRETS: [&str; 10] = [
+const SECRETS: [&str; 11] = [
     ".chancery.v1.AgreeRequest",
     ".chancery.v1.AgreeResponse",
+    ".chancery.v1.AttendRequest",
     ".chancery.v1.ChangePinRequest",
     ".chancery.v1.DecryptOptions",
     ".chancery.v1.KeyServiceDecryptRequest",

@@ -30,6 +30,9 @@ for unit in systemd/*.service systemd/*.socket; do
     install -Dm644 "$unit" "$target"
     sed -i "s|/usr/bin/chanceryd|$prefix/bin/chanceryd|g" "$target"
 done
+agent=$root$prefix/lib/systemd/user/chancery-agent.service
+install -Dm644 systemd/user/chancery-agent.service "$agent"
+sed -i "s|/usr/bin/chancery |$prefix/bin/chancery |g" "$agent"
 install -Dm644 systemd/chancery.sysusers "$root$prefix/lib/sysusers.d/chancery.conf"
 install -Dm644 systemd/chancery.tmpfiles "$root$prefix/lib/tmpfiles.d/chancery.conf"
 

@@ -13,10 +13,18 @@ trap 'rm -rf "$work"' EXIT
 sed "s|^ExecStart=/usr/bin/chanceryd|ExecStart=$(command -v true)|" chanceryd.service >"$work/chanceryd.service"
 cp chanceryd.socket "$work/"
 
+sed "s|^ExecStart=/usr/bin/chancery |ExecStart=$(command -v true) |" user/chancery-agent.service >"$work/chancery-agent.service"
+
 # It exits with 0 over a key that it does not know; what it prints is the verdict.
 said=$(systemd-analyze verify --man=no --recursive-errors=no "$work/chanceryd.service" "$work/chanceryd.socket" 2>&1) || true
 if [ -n "$said" ]; then
     printf 'systemd-analyze verify says:\n%s\n' "$said" >&2
+    exit 1
+fi
+
+said=$(XDG_RUNTIME_DIR=$work systemd-analyze --user verify --man=no --recursive-errors=no "$work/chancery-agent.service" 2>&1) || true
+if [ -n "$said" ]; then
+    printf 'systemd-analyze --user verify says:\n%s\n' "$said" >&2
     exit 1
 fi
 

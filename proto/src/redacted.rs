@@ -3,8 +3,9 @@
 use std::fmt;
 
 use crate::v1::{
-    AgreeRequest, AgreeResponse, ChangePinRequest, DecryptOptions, KeyServiceDecryptRequest, KeyServiceDecryptResponse,
-    KeyServiceSignRequest, MailServiceDecryptResponse, SignOptions, UnlockTokenRequest, key_service_sign_request,
+    AgreeRequest, AgreeResponse, AttendRequest, ChangePinRequest, DecryptOptions, KeyServiceDecryptRequest,
+    KeyServiceDecryptResponse, KeyServiceSignRequest, MailServiceDecryptResponse, SignOptions, UnlockTokenRequest,
+    key_service_sign_request,
 };
 
 struct Redacted(usize);
@@ -79,6 +80,7 @@ all_but_the_pin! {
     AgreeRequest { name peer_public_key x963_kdf } { priority }
     SignOptions { identity rsa_pss } { form digest priority }
     DecryptOptions { identity } { priority }
+    AttendRequest { question_id } { }
 }
 
 impl fmt::Debug for key_service_sign_request::Input {

@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod agent;
 mod client;
 mod error;
 mod health;
@@ -49,6 +50,7 @@ mod tokens;
 mod transport;
 
 pub use address::{Address, AddressError, DEFAULT_ADDRESS};
+pub use agent::Agent;
 pub use chancery_proto::{ERROR_DOMAIN, v1};
 pub use client::{Client, ConnectOptions};
 pub use error::{Breach, Error, ErrorKind, Failure};

@@ -4,6 +4,7 @@
 //! Errors become statuses in one place, `errors`. The caller, the request id, the time and the deadline of a call are
 //! found in one place, `call`.
 
+mod agent;
 mod answer;
 mod call;
 mod convert;
@@ -16,6 +17,7 @@ mod token;
 
 use std::sync::Arc;
 
+use chancery_proto::v1::agent_service_server::AgentServiceServer;
 use chancery_proto::v1::identity_service_server::IdentityServiceServer;
 use chancery_proto::v1::key_service_server::KeyServiceServer;
 use chancery_proto::v1::mail_service_server::MailServiceServer;
@@ -24,17 +26,19 @@ use tonic::service::Routes;
 
 use crate::ops::Context;
 
-/// The four services of `chancery.v1` over one context.
+/// The five services of `chancery.v1` over one context.
 #[must_use]
 pub fn services(context: Arc<Context>) -> Routes {
     let limit = context.settings.request_bytes;
     let key = KeyServiceServer::new(key::Keys::new(Arc::clone(&context)));
     let mail = MailServiceServer::new(mail::Mail::new(Arc::clone(&context)));
     let identity = IdentityServiceServer::new(identity::Identities::new(Arc::clone(&context)));
+    let agent = AgentServiceServer::new(agent::Agents::new(Arc::clone(&context)));
     let token = TokenServiceServer::new(token::Tokens::new(context));
     Routes::default()
         .add_service(key.max_decoding_message_size(limit))
         .add_service(mail.max_decoding_message_size(limit))
         .add_service(identity.max_decoding_message_size(limit))
+        .add_service(agent.max_decoding_message_size(limit))
         .add_service(token.max_decoding_message_size(limit))
 }

@@ -13,6 +13,7 @@
 //! gRPC is not known here. Nobody asks what time it is here either: that comes in with the [`Call`].
 
 mod admission;
+pub mod agents;
 pub mod agree;
 mod context;
 pub mod decrypt;

@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+mod agent;
 mod disk;
 mod load;
 mod malformed;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The user and group nobody, on Debian.
-const NOBODY: &str = "65534";
+pub(crate) const NOBODY: &str = "65534";
 
 /// Grants somebody these operations on an identity.
 fn grant(uid: u32, identity: &str, operations: &str) -> String {
@@ -74,7 +74,7 @@ fn another_user_with_access_to_the_socket_is_refused_and_written_down() {
 }
 
 /// The command line where nobody can run it, and the way to the socket open.
-fn program_for_everybody(daemon: &Daemon) -> PathBuf {
+pub(crate) fn program_for_everybody(daemon: &Daemon) -> PathBuf {
     fs::set_permissions(daemon.directory(), fs::Permissions::from_mode(0o755)).unwrap();
     let ours = daemon.chancery_command().unwrap();
     let program = daemon.directory().join("chancery");

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Everything is allowed, and this is protected.
-fn protecting(protect: &str) -> Daemon {
+pub(crate) fn protecting(protect: &str) -> Daemon {
     let everything = format!(
         "name = \"everything\"\ncaller = {{ uid = {} }}\nidentities = [\"*\"]\n\
          operations = [\"sign\", \"decrypt\", \"sign-raw\", \"decrypt-raw\", \"list\", \"admin\"]",
@@ -31,11 +31,11 @@ fn protecting(protect: &str) -> Daemon {
         .unwrap()
 }
 
-fn pin() -> Bytes {
+pub(crate) fn pin() -> Bytes {
     Bytes::from_static(PIN.as_bytes())
 }
 
-async fn sign(client: &Client, person: Person, pin: Bytes) -> Result<(), Error> {
+pub(crate) async fn sign(client: &Client, person: Person, pin: Bytes) -> Result<(), Error> {
     let options = v1::SignOptions {
         identity: person.identity(),
         pin,
@@ -54,7 +54,7 @@ async fn decrypt(client: &Client, message: &[u8], pin: Bytes) -> Result<Vec<u8>,
 }
 
 #[track_caller]
-fn why<T>(result: Result<T, Error>) -> String {
+pub(crate) fn why<T>(result: Result<T, Error>) -> String {
     let error = result.err().unwrap();
     error.failure().and_then(|failure| failure.reason()).unwrap().to_owned()
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use chancery::v1;
+use chancery::v1::agent_service_server::AgentServiceServer;
 use chancery::v1::identity_service_server::IdentityServiceServer;
 use chancery::v1::key_service_server::KeyServiceServer;
 use chancery::v1::mail_service_server::MailServiceServer;
@@ -50,6 +51,9 @@ pub(crate) struct Script {
     pub(crate) pin: Vec<u8>,
     /// Sign and Decrypt want it with the call.
     pub(crate) wants_pin: bool,
+    /// What agents are asked, and what they answer.
+    pub(crate) questions: Vec<v1::Question>,
+    pub(crate) answers: Arc<Mutex<Vec<Vec<u8>>>>,
     /// What every unary call answers, if it is to fail.
     pub(crate) refuse_unary: Option<Status>,
     /// The most entries in a page.
@@ -67,6 +71,8 @@ impl Default for Script {
             token_changes: Vec::new(),
             pin: b"648219".to_vec(),
             wants_pin: false,
+            questions: Vec::new(),
+            answers: Arc::default(),
             refuse_unary: None,
             page_len: 1000,
         }
@@ -126,6 +132,7 @@ impl Fake {
                 script: Arc::clone(&script),
                 calls: calls.clone(),
             }))
+            .add_service(AgentServiceServer::new(lists::Lists(Arc::clone(&script))))
             .add_service(KeyServiceServer::new(lists::Lists(Arc::clone(&script))))
             .add_service(IdentityServiceServer::new(lists::Lists(Arc::clone(&script))))
             .add_service(TokenServiceServer::new(lists::Lists(Arc::clone(&script))));

@@ -267,6 +267,45 @@ async fn without_a_terminal_a_key_that_wants_its_pin_is_an_error() {
 }
 
 #[tokio::test]
+async fn an_agent_shows_who_wants_what_and_answers_with_the_pin_or_a_refusal() {
+    let question = |id, caller: &str| v1::Question {
+        question_id: id,
+        token: "tokens/card".to_owned(),
+        key: "keys/00ff".to_owned(),
+        identity: "identities/alice@example.org".to_owned(),
+        operation: "sign".to_owned(),
+        caller: caller.to_owned(),
+        ..v1::Question::default()
+    };
+    let script = Script {
+        questions: vec![question(7, "uid 1000"), question(8, "CN=\u{1b}[2JMallory")],
+        ..Script::default()
+    };
+    let answers = Arc::clone(&script.answers);
+    let fake = Fake::start(script);
+    let terminal = Terminal::open();
+    let child = with_terminal(&fake, &terminal, &["agent"]).spawn().unwrap();
+    let shown = terminal.shows("PIN for card: ").await;
+    assert!(
+        shown.contains("uid 1000 wants to sign with keys/00ff as alice@example.org"),
+        "{shown}"
+    );
+    assert!(!terminal.echoes());
+    (&terminal.person).write_all(b"648219\n").unwrap();
+    let shown = terminal.shows("PIN for card: ").await;
+    assert!(shown.contains("Mallory") && !shown.contains('\u{1b}'), "{shown:?}");
+    (&terminal.person).write_all(b"\n").unwrap();
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(69),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(*answers.lock().unwrap(), [&b"648219"[..], b""]);
+}
+
+#[tokio::test]
 async fn ctrl_c_at_the_prompt_gives_the_echo_back() {
     let fake = Fake::start(locked_token());
     let terminal = Terminal::open();

@@ -53,9 +53,10 @@ pub(super) fn status(error: &OpError, request_id: &str) -> Status {
 fn token(error: &OpError) -> Option<&str> {
     match error {
         OpError::Token(error) => Some(error.token()),
-        OpError::PinRequired { token } | OpError::PinMismatch { token, .. } | OpError::PinTriesSpent { token } => {
-            Some(token)
-        }
+        OpError::PinRequired { token }
+        | OpError::PinRefused { token }
+        | OpError::PinMismatch { token, .. }
+        | OpError::PinTriesSpent { token } => Some(token),
         _ => None,
     }
 }
@@ -67,7 +68,7 @@ fn is_told(error: &OpError) -> bool {
 
 fn code(error: &OpError) -> Code {
     match error {
-        OpError::NotPermitted => Code::PermissionDenied,
+        OpError::NotPermitted | OpError::PinRefused { .. } => Code::PermissionDenied,
         OpError::KeyNotFound(_) | OpError::IdentityNotFound(_) | OpError::TokenNotFound(_) => Code::NotFound,
         OpError::KeyRoleMismatch { .. }
         | OpError::NoSigningKey(_)
@@ -84,9 +85,10 @@ fn code(error: &OpError) -> Code {
         | OpError::Limit(_) => Code::InvalidArgument,
         OpError::Token(error) => token_code(error),
         OpError::Audit(_) => Code::Unavailable,
-        OpError::Spool(SpoolError::Full { .. }) | OpError::MailBusy(_) | OpError::TooManyWatches => {
-            Code::ResourceExhausted
-        }
+        OpError::Spool(SpoolError::Full { .. })
+        | OpError::MailBusy(_)
+        | OpError::TooManyWatches
+        | OpError::TooManyAgents => Code::ResourceExhausted,
         OpError::DeadlineExceeded => Code::DeadlineExceeded,
         OpError::Cancelled(_) => Code::Cancelled,
         OpError::Spool(_) | OpError::Internal(_) => Code::Internal,

@@ -66,7 +66,7 @@ pub async fn agree(context: &Context, call: &Call, request: Request) -> Result<A
         },
         ..call.event(Operation::DecryptRaw, Some(&grant))
     };
-    pin::demand(context, call, &event, key, request.pin.as_ref())?;
+    pin::demand(context, call, &event, key, request.pin.as_ref()).await?;
     let task = Task {
         key,
         work: Work::Agree {

@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::OpError;
 use super::admission::{Admission, Full, Place};
+use super::agents::Agents;
 use super::pin::WrongPins;
 use super::private_key::Troubles;
 use super::rejection::ImplicitRejection;
@@ -25,6 +26,11 @@ use crate::spool::SpoolSettings;
 const WATCHES: usize = 256;
 /// Of these, one caller's.
 const WATCHES_PER_CALLER: usize = 32;
+
+/// Agents that attend at once.
+const AGENTS: usize = 256;
+/// Of these, one caller's.
+const AGENTS_PER_CALLER: usize = 8;
 
 /// What every operation works with. Made once, shared by all calls.
 #[derive(Debug)]
@@ -43,6 +49,8 @@ pub struct Context {
     pub(super) leases: Arc<Leases>,
     pub(super) troubles: Troubles,
     pub(super) wrong_pins: WrongPins,
+    pub(super) agents: Agents,
+    agent_places: Admission,
     stopping: watch::Sender<bool>,
 }
 
@@ -96,12 +104,15 @@ impl Context {
             leases,
             troubles,
             wrong_pins: WrongPins::default(),
+            agents: Agents::default(),
+            agent_places: Admission::new(AGENTS, AGENTS_PER_CALLER),
             stopping: watch::Sender::new(false),
         })
     }
 
     /// Ends the operations that would otherwise last as long as their callers like. What else runs may finish.
     pub fn stop(&self) {
+        self.agents.close();
         self.stopping.send_replace(true);
     }
 
@@ -128,6 +139,13 @@ impl Context {
     /// A place for a call that watches tokens, to be kept as long as it does.
     pub(super) fn admit_watch(&self, call: &Call) -> Result<Place, OpError> {
         self.watches.admit(&call.caller).map_err(|_| OpError::TooManyWatches)
+    }
+
+    /// A place for an agent, to be kept as long as it attends.
+    pub(super) fn admit_agent(&self, call: &Call) -> Result<Place, OpError> {
+        self.agent_places
+            .admit(&call.caller)
+            .map_err(|_| OpError::TooManyAgents)
     }
 
     /// The grant that allows it, or the one answer that does not tell a missing grant from a missing thing.

@@ -78,7 +78,7 @@ pub async fn decrypt(context: &Context, call: &Call, request: Request) -> Result
         },
         ..call.event(Operation::DecryptRaw, Some(&grant))
     };
-    pin::demand(context, call, &event, key, request.pin.as_ref())?;
+    pin::demand(context, call, &event, key, request.pin.as_ref()).await?;
     let ciphertext = request.ciphertext;
     let task = Task {
         key,

@@ -75,6 +75,14 @@ pub enum OpError {
         /// A token that has the key.
         token: String,
     },
+    /// The policy wants the token's PIN with each use of this key, and whoever was asked for it refused.
+    #[error(
+        "the policy wants the PIN of token {token} with each use of this key, and whoever was asked for it refused"
+    )]
+    PinRefused {
+        /// A token that has the key.
+        token: String,
+    },
     /// What came with the call is not the token's PIN. It was not sent to the token.
     #[error(
         "what came with the call is not the PIN of token {token}: it was not sent to the token; {left} more may be wrong"
@@ -109,6 +117,9 @@ pub enum OpError {
     /// As many calls watch tokens as may, in all or for this caller. Trying again helps once one of them has ended.
     #[error("too many calls watch tokens at once, in all or for this caller; end one of them")]
     TooManyWatches,
+    /// As many agents attend as may, in all or for this caller. Trying again helps once one of them has gone.
+    #[error("too many agents attend at once, in all or for this caller; end one of them")]
+    TooManyAgents,
     /// The caller's deadline passed.
     #[error("the caller's deadline passed before it was done")]
     DeadlineExceeded,
@@ -140,6 +151,7 @@ impl OpError {
             Self::Unsupported(_) => "UNSUPPORTED_MESSAGE",
             Self::Limit(_) => "LIMIT_EXCEEDED",
             Self::PinRequired { .. } => "PIN_REQUIRED",
+            Self::PinRefused { .. } => "PIN_REFUSED",
             Self::PinMismatch { .. } => "PIN_MISMATCH",
             Self::PinTriesSpent { .. } => "PIN_TRIES_SPENT",
             Self::Token(error) => token_reason(error),
@@ -147,6 +159,7 @@ impl OpError {
             Self::Spool(SpoolError::Full { .. }) => "SPOOL_FULL",
             Self::MailBusy(_) => "MAIL_BUSY",
             Self::TooManyWatches => "TOO_MANY_WATCHES",
+            Self::TooManyAgents => "TOO_MANY_AGENTS",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Cancelled(_) => "CANCELLED",
             Self::Spool(_) | Self::Internal(_) => "INTERNAL",

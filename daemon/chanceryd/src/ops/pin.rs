@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use chancery_token::{Pin, TokenError};
 
+use super::agents::{self, Answer};
 use super::context::target_of;
 use super::{Call, Context, OpError};
 use crate::audit::Event;
@@ -53,9 +54,9 @@ impl WrongPins {
     }
 }
 
-/// Fails unless the PIN came with the call that the policy wants for this key, if it wants one. Call it before anything is made
-/// of a message; what is refused is in the audit trail.
-pub(super) fn demand(
+/// Fails unless the PIN came with the call that the policy wants for this key, if it wants one, or an agent gives it. Call it
+/// before anything is made of a message; what is refused is in the audit trail.
+pub(super) async fn demand(
     context: &Context,
     call: &Call,
     event: &Event<'_>,
@@ -65,7 +66,7 @@ pub(super) fn demand(
     if !context.grants.wants_pin(event.operation, &target_of(key)) {
         return Ok(());
     }
-    let refusal = match judge(context, call, key, pin) {
+    let refusal = match judge(context, call, event, key, pin).await {
         Ok(()) => return Ok(()),
         Err(refusal) => refusal,
     };
@@ -79,19 +80,27 @@ pub(super) fn demand(
 }
 
 /// The PIN of any token that has the key is right. If none is, the answer is about a token that could say so, if there is one.
-fn judge(context: &Context, call: &Call, key: &Key, pin: Option<&Pin>) -> Result<(), OpError> {
-    let holder = Holder::of(&call.caller);
+async fn judge(context: &Context, call: &Call, event: &Event<'_>, key: &Key, pin: Option<&Pin>) -> Result<(), OpError> {
+    let tokens = || {
+        key.replicas
+            .iter()
+            .filter_map(|replica| context.directory.token_of(replica))
+    };
+    let first = tokens().next().ok_or(OpError::KeyNotFound(key.id))?;
+    let (pin, holder) = match pin {
+        Some(pin) => (pin.clone(), Holder::of(&call.caller)),
+        None => {
+            let token = || first.name().to_owned();
+            let answer = agents::ask(context, call, event, key, first.name()).await;
+            let Answer { pin, agent } = answer.ok_or_else(|| OpError::PinRequired { token: token() })?;
+            tracing::info!(request_id = call.request_id, %agent, given = pin.is_some(), "an agent has answered");
+            let pin = pin.ok_or_else(|| OpError::PinRefused { token: token() })?;
+            (pin, Holder::of(&agent))
+        }
+    };
     let mut answer = None;
-    for token in key
-        .replicas
-        .iter()
-        .filter_map(|replica| context.directory.token_of(replica))
-    {
-        let Some(pin) = pin else {
-            let token = token.name().to_owned();
-            return Err(OpError::PinRequired { token });
-        };
-        let is_right = || token.is_unlocked_with(pin);
+    for token in tokens() {
+        let is_right = || token.is_unlocked_with(&pin);
         match context.wrong_pins.compare(token.name(), holder, is_right) {
             Ok(()) => return Ok(()),
             Err(error) if answer.is_none() || !matches!(error, OpError::Token(_)) => answer = Some(error),

@@ -67,7 +67,7 @@ pub async fn sign(context: &Context, call: &Call, request: Request) -> Result<Si
         },
         ..call.event(Operation::SignRaw, Some(&grant))
     };
-    pin::demand(context, call, &event, key, request.pin.as_ref())?;
+    pin::demand(context, call, &event, key, request.pin.as_ref()).await?;
     let task = Task {
         key,
         work: Work::Sign {

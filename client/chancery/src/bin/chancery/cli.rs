@@ -71,6 +71,11 @@ pub(crate) enum Command {
     Lock(LockArgs),
     /// Change the PIN of a token. The old one is asked for, and the new one twice, without echo. One call is one try.
     Pin(PinArgs),
+    /// Show who wants to use which protected key for what, and answer with the PIN or a refusal.
+    ///
+    /// The question is put on the terminal, or through systemd-ask-password where there is none. It lasts until it is interrupted
+    /// or the daemon stops.
+    Agent,
     /// Print the completions for a shell.
     Completions {
         /// The shell.

@@ -1,6 +1,7 @@
 //! One command a file. Each says what it does with the daemon and how the answer is shown, and nothing about how bytes
 //! move.
 
+mod agent;
 mod completions;
 mod decrypt;
 mod encrypt;
@@ -39,6 +40,7 @@ pub(crate) async fn run(cli: Cli) -> Result<Verdict, CommandError> {
         Command::Unlock(args) => unlock::run(daemon, args).await,
         Command::Lock(args) => lock::run(daemon, args).await,
         Command::Pin(args) => pin::run(daemon, args).await,
+        Command::Agent => agent::run(daemon).await,
         Command::Completions { shell } => completions::run(shell),
         Command::Man { out_dir } => man::run(out_dir.as_deref()),
     }

@@ -25,7 +25,7 @@ pub(crate) struct Question<'a> {
 
 impl Question<'_> {
     fn text(&self) -> String {
-        format!("{} for {}:", self.what, printable(self.token))
+        format!("{} for {}:", printable(self.what), printable(self.token))
     }
 }
 

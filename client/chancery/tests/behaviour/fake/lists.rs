@@ -196,3 +196,28 @@ impl v1::token_service_server::TokenService for Lists {
         Ok(Response::new(v1::LockTokenResponse { token: Some(token) }))
     }
 }
+
+#[tonic::async_trait]
+impl v1::agent_service_server::AgentService for Lists {
+    type AttendStream = tokio_stream::wrappers::ReceiverStream<Result<v1::AttendResponse, Status>>;
+
+    /// Puts one question after the other, the next when the one before has been answered; then the daemon stops.
+    async fn attend(
+        &self,
+        request: Request<tonic::Streaming<v1::AttendRequest>>,
+    ) -> Result<Response<Self::AttendStream>, Status> {
+        let (sender, questions) = tokio::sync::mpsc::channel(1);
+        let (script, mut answers) = (Arc::clone(&self.0), request.into_inner());
+        tokio::spawn(async move {
+            for question in script.questions.clone() {
+                let id = question.question_id;
+                let question = Some(question);
+                sender.send(Ok(v1::AttendResponse { question })).await.unwrap();
+                let answer = answers.message().await.unwrap().unwrap();
+                assert_eq!(answer.question_id, id);
+                script.answers.lock().unwrap().push(answer.pin.to_vec());
+            }
+        });
+        Ok(Response::new(questions.into()))
+    }
+}

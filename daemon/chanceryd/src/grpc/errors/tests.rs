@@ -83,6 +83,13 @@ fn all() -> Vec<(OpError, Code, &'static str, bool)> {
             false,
         ),
         (
+            OpError::PinRefused { token: token() },
+            PermissionDenied,
+            "PIN_REFUSED",
+            false,
+        ),
+        (OpError::TooManyAgents, ResourceExhausted, "TOO_MANY_AGENTS", false),
+        (
             OpError::PinTriesSpent { token: token() },
             FailedPrecondition,
             "PIN_TRIES_SPENT",
@@ -362,6 +369,8 @@ fn known(error: &OpError) {
         | OpError::PinRequired { .. }
         | OpError::PinMismatch { .. }
         | OpError::PinTriesSpent { .. }
+        | OpError::PinRefused { .. }
+        | OpError::TooManyAgents
         | OpError::Token(_)
         | OpError::Audit(_)
         | OpError::Spool(_)

@@ -175,7 +175,7 @@ impl<'a> Keys<'a> {
             },
             ..self.call.event(Operation::Decrypt, Some(grant))
         };
-        pin::demand(self.context, self.call, &event, key, self.pin.as_ref())?;
+        pin::demand(self.context, self.call, &event, key, self.pin.as_ref()).await?;
         let task = Task {
             key,
             work,
