@@ -219,6 +219,27 @@ fn a_call_that_hangs_while_the_token_is_looked_after_is_not_waited_for_longer_th
 }
 
 #[test]
+fn an_unlock_that_hangs_for_good_is_given_up_and_not_repeated() {
+    let daemon = daemon(Pin::None);
+    let faults = daemon.faults().unwrap();
+    let frail = faults.token(&daemon.token("frail").unwrap().serial).unwrap();
+    faults.put("C_Login", Fault::hang().once()).unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.locked("frail").await.unwrap();
+        let begun = Instant::now();
+        let status = client.unlock("frail", PIN).await.unwrap_err();
+        assert_eq!(reason(&status), "MODULE_ENDED", "{status:?}");
+        assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+        client.locked("frail").await.unwrap();
+        assert_eq!(faults.of("C_Login").unwrap(), 1);
+        client.unlock("frail", PIN).await.unwrap();
+    });
+    assert_eq!(frail.wrong_pins().unwrap(), 0);
+    assert_eq!(notes(&daemon, "module-replaced", "softhsm"), 1);
+}
+
+#[test]
 fn an_unlock_that_hangs_holds_up_nobody_else_and_is_not_repeated() {
     let daemon = daemon(Pin::None);
     let faults = daemon.faults().unwrap();
