@@ -57,7 +57,7 @@ fn what_another_process_cures_is_cured_by_one_and_the_audit_trail_says_why() {
             assert!(begun.elapsed() < PATIENCE, "nothing helps");
         }
         // Three for each rung, and what was tried before the last was heard of or while it was being climbed.
-        assert!((9..100).contains(&failures), "{failures}");
+        assert!((9..1000).contains(&failures), "{failures}");
     });
     let after = daemon.children().unwrap();
     let kept = before.iter().filter(|pid| after.contains(pid)).count();
