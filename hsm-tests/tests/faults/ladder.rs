@@ -56,8 +56,8 @@ fn what_another_process_cures_is_cured_by_one_and_the_audit_trail_says_why() {
             client.sign(Person::Carol, 7).await.unwrap();
             assert!(begun.elapsed() < PATIENCE, "nothing helps");
         }
-        // Three for each rung, and what was tried before the last was heard of or while it was being climbed.
-        assert!((9..1000).contains(&failures), "{failures}");
+        // Three for each rung, but for those that the next process is given; and what was tried before the last was heard of.
+        assert!((7..1000).contains(&failures), "{failures}");
     });
     let after = daemon.children().unwrap();
     let kept = before.iter().filter(|pid| after.contains(pid)).count();
