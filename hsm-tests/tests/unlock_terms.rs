@@ -22,6 +22,9 @@ use tokio::time::timeout;
 /// Longer than anything takes that is waited for here.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// How often a race is run.
+const ROUNDS: usize = 30;
+
 const LETTER: &[u8] = b"From: alice@example.org\r\n\r\nHello\r\n";
 
 struct Scene {
@@ -168,4 +171,30 @@ async fn a_time_that_is_none_is_refused_before_the_pin_is_tried() {
         assert!(error.to_string().contains("366 days"), "{error}");
     }
     assert_eq!(scene.calls("C_Login"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_sends_a_wrong_pin_at_the_same_time_takes_no_limit_away() {
+    let scene = Scene::start(Pin::None).await;
+    for _ in 0..ROUNDS {
+        let (wrong, right) = tokio::join!(scene.unlock(WRONG_PIN, None, None), scene.unlock(PIN, None, Some(1)));
+        wrong.unwrap_err();
+        right.unwrap();
+        assert_eq!(scene.token().await.unlock_uses_left, Some(1));
+        scene.client.lock("tokens/card").await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lock_at_the_same_time_takes_no_limit_away() {
+    let scene = Scene::start(Pin::None).await;
+    for _ in 0..ROUNDS {
+        scene.unlock(PIN, None, Some(7)).await.unwrap();
+        let (locked, unlocked) = tokio::join!(scene.client.lock("tokens/card"), scene.unlock(PIN, None, Some(1)));
+        locked.unwrap();
+        unlocked.unwrap();
+        let token = scene.token().await;
+        let limit = (token.state() == TokenState::Ready).then_some(1);
+        assert_eq!(token.unlock_uses_left, limit, "{token:?}");
+    }
 }

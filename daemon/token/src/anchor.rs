@@ -304,7 +304,7 @@ impl Anchor {
         };
         self.shared.board.update(|status| {
             status.state = TokenState::Locked;
-            status.detail = "locked by an administrator: unlock it with its PIN".into();
+            status.detail = "locked: unlock it with its PIN".into();
         });
         match result {
             Ok(()) => Ok(()),

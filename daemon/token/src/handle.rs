@@ -259,17 +259,14 @@ impl TokenHandle {
         self.command(Command::Lock).await
     }
 
-    /// Takes no new work, finishes what it has, and locks the token; until it is unlocked it takes no work then. False if it was
-    /// unlocked before it had come so far: it stays so.
-    ///
-    /// # Errors
-    /// As [`TokenHandle::lock`].
-    pub async fn drain_and_lock(&self) -> Result<bool, TokenError> {
+    /// Takes no new work until it is unlocked.
+    pub fn drain_by_hand(&self) {
         self.set_drained(Drain::ByHand, true);
-        match self.front.gate.emptied(Drain::ByHand).await {
-            true => self.lock().await.map(|()| true),
-            false => Ok(false),
-        }
+    }
+
+    /// Returns once what it had is finished; false if it was unlocked before it had come so far.
+    pub async fn emptied(&self) -> bool {
+        self.front.gate.emptied(Drain::ByHand).await
     }
 
     /// Begins or ends maintenance, in which the token finishes what it has and takes nothing new. Whether that is a change.

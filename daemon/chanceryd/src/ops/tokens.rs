@@ -5,7 +5,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use chancery_token::{Drain, Pin, PinChange, PinEntry, TokenError, TokenHandle, TokenStatus};
+use chancery_token::{Drain, Pin, PinChange, PinEntry, TokenError, TokenHandle, TokenState, TokenStatus};
 use zeroize::Zeroizing;
 
 use super::{Call, Context, Invalid, OpError, Page, PageRequest, private_key};
@@ -129,10 +129,7 @@ pub async fn lock(context: &Context, call: &Call, name: &str, drained: bool) -> 
         if drained {
             return drain(context, token).await;
         }
-        let result = token.lock().await;
-        // Whatever came of it, the PIN is forgotten.
-        context.leases.end(token);
-        result
+        context.leases.lock(token).await
     };
     run(context, call, token, &grant, work).await
 }
@@ -142,13 +139,10 @@ async fn drain(context: &Context, token: &TokenHandle) -> Result<(), TokenError>
     let (leases, audit, token) = (Arc::clone(&context.leases), context.audit.clone(), token.clone());
     let name = token.name().to_owned();
     let work = async move {
-        let result = token.drain_and_lock().await;
-        if let Ok(false) = result {
+        token.drain_by_hand();
+        if !leases.lock_emptied(&token).await? {
             return Ok(());
         }
-        // Whatever came of it, the PIN is forgotten.
-        leases.end(&token);
-        result?;
         let name = token.name();
         if let Err(error) = audit.note("token-drained", &format!("{name}: its work is done, and it is locked")) {
             tracing::error!(token = name, %error, "that the token is drained could not be recorded");
@@ -218,10 +212,13 @@ async fn run(
 }
 
 fn describe(context: &Context, token: &TokenHandle) -> Described {
+    let status = token.status();
+    // What is left of a lease means nothing once the token is locked.
+    let left = || context.leases.left(token.name());
     Described {
-        lease: context.leases.left(token.name()),
+        lease: (status.state != TokenState::Locked).then(left).flatten(),
         name: token.name().to_owned(),
-        status: token.status(),
+        status,
         drain: token.drain(),
         jobs_waiting: token.jobs_waiting(),
         jobs_running: token.jobs_running(),

@@ -259,6 +259,8 @@ impl Ward {
     /// may have cost a try.
     fn drop_desk(&mut self, how: &str) {
         self.desk.at_pad = false;
+        // A lock that had not begun is no less meant: the next process gets no PIN to log in with.
+        self.desk.locking |= self.desk.line.iter().any(|command| matches!(command, Command::Lock(_)));
         self.end_of_lock();
         let line = self.desk.line.drain(..).filter_map(Command::into_done);
         for done in self.desk.running.take().map(|(_, done)| done).into_iter().chain(line) {

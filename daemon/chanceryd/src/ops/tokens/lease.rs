@@ -6,15 +6,16 @@
 //! ```
 //!
 //! What may not be used any more is refused here, at once; the keeper, a task for each lease, then logs the token out and has
-//! its PIN wiped.
+//! its PIN wiped. Whoever locks or unlocks a token waits for their turn with it, so that what the token is told and the lease that
+//! belongs to it change together; what fails leaves the limits that there were.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use chancery_token::{PinEntry, TokenError, TokenHandle, TokenState};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedMutexGuard};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -23,6 +24,9 @@ use crate::ops::Invalid;
 
 /// The longest lease.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// Until a token whose lease has ended is asked again to log out, if it could not be asked.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// How long a token is unlocked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,7 +80,11 @@ pub(in crate::ops) struct Leases {
     /// Whether there has been any: without, nothing is locked on the way to a key.
     any: AtomicBool,
     tokens: Mutex<HashMap<String, Held>>,
+    turns: Mutex<HashMap<String, Arc<Turn>>>,
 }
+
+/// Held by the one who locks or unlocks the token.
+type Turn = tokio::sync::Mutex<()>;
 
 #[derive(Debug)]
 struct Held {
@@ -106,6 +114,7 @@ impl Leases {
             audit,
             any: AtomicBool::new(false),
             tokens: Mutex::default(),
+            turns: Mutex::default(),
         })
     }
 
@@ -121,7 +130,7 @@ impl Leases {
         lease.map(|lease| lease.take().ok_or_else(|| locked(token))).transpose()
     }
 
-    /// Unlocks a token on these terms, to the end even if nobody waits for it any more.
+    /// Unlocks a token on these terms; once it has begun to the end, even if nobody waits for it any more.
     pub(super) async fn unlock(
         self: &Arc<Self>,
         token: &TokenHandle,
@@ -129,28 +138,88 @@ impl Leases {
         terms: Terms,
         now: SystemTime,
     ) -> Result<(), TokenError> {
+        // Whoever goes before their turn has come leaves no PIN behind.
+        let turn = self.turn(token.name()).await;
         let (leases, token) = (Arc::clone(self), token.clone());
-        let name = token.name().to_owned();
-        let work = async move {
-            let lease = terms.lease(now);
-            if leases.tokens().contains_key(token.name()) && token.status().state == TokenState::Ready {
-                // In use on other terms, which hold until the PIN has been found right.
-                token.unlock(pin).await?;
-                leases.put(&token, lease);
-                return Ok(());
-            }
-            // Before the first use there can be.
-            let before = leases.put(&token, lease);
-            let result = token.unlock(pin).await;
-            if result.is_err() {
-                leases.put(&token, before);
-            }
+        to_the_end(token.name().to_owned(), async move {
+            let result = leases.unlock_in_turn(&token, pin, terms.lease(now)).await;
+            drop(turn);
             result
+        })
+        .await
+    }
+
+    async fn unlock_in_turn(
+        self: &Arc<Self>,
+        token: &TokenHandle,
+        pin: PinEntry,
+        lease: Option<Arc<Lease>>,
+    ) -> Result<(), TokenError> {
+        if self.tokens().contains_key(token.name()) {
+            // Other terms, which hold until the PIN has been found right.
+            token.unlock(pin).await?;
+            self.put(token, lease);
+            return Ok(());
+        }
+        // Before the first use there can be.
+        let was_ready = token.status().state == TokenState::Ready;
+        self.put(token, lease);
+        let result = token.unlock(pin).await;
+        if result.as_ref().is_err_and(|error| was_ready || !is_unclear(error)) {
+            self.put(token, None);
+        }
+        result
+    }
+
+    /// Locks a token, to the end even if nobody waits for it any more.
+    pub(super) async fn lock(self: &Arc<Self>, token: &TokenHandle) -> Result<(), TokenError> {
+        let (leases, token) = (Arc::clone(self), token.clone());
+        to_the_end(token.name().to_owned(), async move {
+            let _turn = leases.turn(token.name()).await;
+            leases.lock_in_turn(&token).await
+        })
+        .await
+    }
+
+    /// Locks a token that is being drained, once it has nothing to do. False if it was unlocked before: it stays so.
+    pub(super) async fn lock_emptied(self: &Arc<Self>, token: &TokenHandle) -> Result<bool, TokenError> {
+        if !token.emptied().await {
+            return Ok(false);
+        }
+        let _turn = self.turn(token.name()).await;
+        // Whose turn it was before may have unlocked it.
+        if !token.emptied().await {
+            return Ok(false);
+        }
+        self.lock_in_turn(token).await.map(|()| true)
+    }
+
+    /// A token that could not be told may be unlocked still, so only success ends the lease.
+    async fn lock_in_turn(self: &Arc<Self>, token: &TokenHandle) -> Result<(), TokenError> {
+        token.lock().await?;
+        self.put(token, None);
+        Ok(())
+    }
+
+    /// One try. Others have their turns between two: one who unlocks the token replaces its lease, and with it the keeper.
+    async fn lock_at_the_end(&self, token: &TokenHandle, why: &str, said: &Once) -> Result<(), TokenError> {
+        let name = token.name();
+        let _turn = self.turn(name).await;
+        said.call_once(|| {
+            tracing::info!(token = name, why, "locking the token");
+            if let Err(error) = self.audit.note("token locked", &format!("{name}: {why}")) {
+                tracing::error!(token = name, %error, "that the token is locked could not be recorded");
+            }
+        });
+        token.lock().await
+    }
+
+    async fn turn(&self, token: &str) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(token.to_owned()).or_default())
         };
-        // It only fails if it panics or the runtime ends.
-        tokio::spawn(work)
-            .await
-            .unwrap_or(Err(TokenError::Shutdown { token: name }))
+        turn.lock_owned().await
     }
 
     /// What is left of the token's lease.
@@ -163,26 +232,23 @@ impl Leases {
         })
     }
 
-    /// The token has been locked by hand.
-    pub(super) fn end(&self, token: &TokenHandle) {
-        self.tokens().remove(token.name());
-    }
-
-    fn put(&self, token: &TokenHandle, lease: Option<Arc<Lease>>) -> Option<Arc<Lease>> {
+    /// Puts a lease in the place of the one in force. Only for those whose turn it is.
+    fn put(self: &Arc<Self>, token: &TokenHandle, lease: Option<Arc<Lease>>) {
         let held = lease.map(|lease| {
-            let keeper = keep(token.clone(), Arc::clone(&lease), self.audit.clone());
+            let keeper = keep(Arc::downgrade(self), token.clone(), Arc::clone(&lease));
             let keeper = tokio::spawn(keeper).abort_handle();
             Held { lease, keeper }
         });
         let mut tokens = self.tokens();
-        let before = match held {
+        match held {
             Some(held) => {
                 self.any.store(true, Ordering::Release);
-                tokens.insert(token.name().to_owned(), held)
+                tokens.insert(token.name().to_owned(), held);
             }
-            None => tokens.remove(token.name()),
-        };
-        before.map(|held| Arc::clone(&held.lease))
+            None => {
+                tokens.remove(token.name());
+            }
+        }
     }
 
     fn tokens(&self) -> MutexGuard<'_, HashMap<String, Held>> {
@@ -226,7 +292,7 @@ impl Drop for Use {
 }
 
 /// Waits for the end of a lease, and locks the token.
-async fn keep(token: TokenHandle, lease: Arc<Lease>, audit: Trail) {
+async fn keep(leases: Weak<Leases>, token: TokenHandle, lease: Arc<Lease>) {
     let time_is_up = async {
         match lease.until {
             Some(until) => tokio::time::sleep_until(until).await,
@@ -237,15 +303,45 @@ async fn keep(token: TokenHandle, lease: Arc<Lease>, audit: Trail) {
         () = time_is_up => "the time for which it was unlocked is up",
         () = lease.used_up.notified() => "the uses for which it was unlocked are spent",
     };
-    let name = token.name();
-    tracing::info!(token = name, why, "locking the token");
-    if let Err(error) = audit.note("token locked", &format!("{name}: {why}")) {
-        tracing::error!(token = name, %error, "that the token is locked could not be recorded");
-    }
-    if let Err(error) = token.lock().await {
+    let Some(leases) = leases.upgrade() else {
+        return;
+    };
+    let said = Once::new();
+    let lock = || leases.lock_at_the_end(&token, why, &said);
+    if let Err(error) = until_told(lock).await {
         // Its keys are refused all the same.
-        tracing::warn!(token = name, %error, "the token could not be logged out");
+        tracing::warn!(token = token.name(), %error, "the token could not be logged out");
     }
+}
+
+/// Locks a token that may be too busy to be told so.
+async fn until_told<F>(lock: impl Fn() -> F) -> Result<(), TokenError>
+where
+    F: Future<Output = Result<(), TokenError>>,
+{
+    loop {
+        match lock().await {
+            Err(TokenError::QueueFull { .. }) => tokio::time::sleep(PAUSE).await,
+            result => return result,
+        }
+    }
+}
+
+/// Whether the token may be unlocked though that failed.
+fn is_unclear(error: &TokenError) -> bool {
+    matches!(
+        error,
+        TokenError::WorkerLost { .. } | TokenError::TimedOut { .. } | TokenError::Shutdown { .. }
+    )
+}
+
+/// Does something to the end even if nobody waits for it any more.
+async fn to_the_end(
+    token: String,
+    work: impl Future<Output = Result<(), TokenError>> + Send + 'static,
+) -> Result<(), TokenError> {
+    // It only fails if it panics or the runtime ends.
+    tokio::spawn(work).await.unwrap_or(Err(TokenError::Shutdown { token }))
 }
 
 fn locked(token: &str) -> TokenError {
@@ -284,6 +380,19 @@ mod tests {
     fn when_the_time_is_up_there_are_no_uses_left() {
         assert!(lease(Some(Duration::from_secs(3600)), None).take().is_some());
         assert!(lease(Some(Duration::ZERO), Some(1)).take().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_is_too_busy_to_be_told_is_told_later() {
+        let tries = AtomicUsize::new(0);
+        let lock = || {
+            std::future::ready(match tries.fetch_add(1, Ordering::AcqRel) {
+                3 => Ok(()),
+                _ => Err(TokenError::QueueFull { token: "card".into() }),
+            })
+        };
+        until_told(lock).await.unwrap();
+        assert_eq!(tries.into_inner(), 4);
     }
 
     #[test]
