@@ -168,6 +168,8 @@ fn a_caller_with_too_many_connections_is_refused_more_and_keeps_those_it_has() {
         .unwrap();
     block_on(async {
         let first = daemon.channel().await.unwrap();
+        // From here on it has its place.
+        sign(&first, None).await.unwrap();
         let crowd: Vec<UnixStream> = (0..1000)
             .map(|_| UnixStream::connect(daemon.socket()).unwrap())
             .collect();
