@@ -306,6 +306,7 @@ fn settings(config: &Config) -> Settings {
         message_bytes: config.limits.message_bytes,
         mail_streams: config.limits.mail_streams,
         mail_streams_per_caller: config.limits.mail_streams_per_caller,
+        stream_idle: config.limits.stream_idle,
         request_bytes: config.limits.request_bytes,
         limits: config.limits.message.clone(),
         digest: config.mail.digest,

@@ -143,6 +143,8 @@ pub struct Limits {
     pub mail_streams: usize,
     /// Of these, those of one user, or of one client certificate's key.
     pub mail_streams_per_caller: usize,
+    /// How long a caller of `MailService` may neither send nor take anything while it is its turn.
+    pub stream_idle: Duration,
     /// Ciphertext that all messages together may hold in memory, in bytes.
     pub held_bytes: usize,
     /// How long a TLS handshake may take.

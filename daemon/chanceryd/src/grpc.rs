@@ -13,6 +13,7 @@ mod identity;
 mod key;
 mod mail;
 mod report;
+mod stall;
 mod token;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@
 mod accept;
 mod activation;
 mod connection;
+mod hang_up;
 mod tls;
 mod unix;
 
@@ -22,6 +23,7 @@ use tokio::net::{TcpListener, UnixListener};
 pub use accept::{Incoming, Pulse};
 pub use activation::Activated;
 pub use connection::Connection;
+pub use hang_up::HangUp;
 pub use tls::{LiveTls, TlsError};
 pub use unix::SocketFile;
 pub(crate) use unix::bind as bind_unix;
@@ -144,5 +146,11 @@ impl Listeners {
     }
 }
 
-/// The caller of every request, found in its extensions.
-pub type ConnectInfo = Arc<crate::caller::Caller>;
+/// What is found in the extensions of every request.
+#[derive(Clone, Debug)]
+pub struct ConnectInfo {
+    /// The caller.
+    pub caller: Arc<crate::caller::Caller>,
+    /// The end of its connection, for one who does not take what it asked for.
+    pub hang_up: HangUp,
+}

@@ -37,6 +37,7 @@ mod sender;
 pub mod sign;
 mod smime_error;
 pub mod tokens;
+mod turn;
 
 #[cfg(test)]
 mod tests;
@@ -47,3 +48,4 @@ pub use error::OpError;
 pub use invalid::Invalid;
 pub use page::{Page, PageRequest};
 pub use pipeline::{CONTENT_LIMIT, Sink};
+pub use turn::Turn;

@@ -146,7 +146,7 @@ async fn caller(incoming: &mut Incoming) -> Arc<Caller> {
     let connection = tokio::time::timeout(DEADLINE, incoming.next())
         .await
         .expect("nobody was let in");
-    connection.unwrap().unwrap().connect_info()
+    connection.unwrap().unwrap().connect_info().caller
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@
 mod courier;
 mod launch;
 mod life;
+mod log;
 mod renewals;
 mod supervisor;
 mod ward;

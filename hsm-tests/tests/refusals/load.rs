@@ -22,7 +22,7 @@ use tonic_types::StatusExt as _;
 
 use crate::{ENTITY, LETTER, assert_all_is_well, assert_left_nothing, wire::block_on};
 
-fn sealed(lines: usize) -> Vec<u8> {
+pub(crate) fn sealed(lines: usize) -> Vec<u8> {
     let letter = [ENTITY, &b"A line of a long letter.\r\n".repeat(lines)].concat();
     let recipient = Recipient {
         person: Person::Alice,

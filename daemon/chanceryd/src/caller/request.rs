@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Status};
 
 use super::Caller;
+use crate::listen::ConnectInfo;
 
 /// The caller of a request, as the listener put it there.
 ///
@@ -15,7 +16,7 @@ use super::Caller;
 pub fn caller_of<T>(request: &Request<T>) -> Result<Arc<Caller>, Status> {
     request
         .extensions()
-        .get::<Arc<Caller>>()
-        .cloned()
+        .get::<ConnectInfo>()
+        .map(|info| Arc::clone(&info.caller))
         .ok_or_else(|| Status::unauthenticated("the connection has no caller; connect through the daemon's own socket"))
 }

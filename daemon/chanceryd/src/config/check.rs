@@ -185,6 +185,7 @@ impl Found {
                 128,
                 1..=100_000,
             ),
+            stream_idle: self.time("limits.stream_idle", raw.stream_idle.as_deref(), seconds(60)),
             held_bytes: self.number("limits.held_bytes", raw.held_bytes, 256 * MIB, 0..=1 << 40),
             tls_handshake: self.time("limits.tls_handshake", raw.tls_handshake.as_deref(), seconds(10)),
             keepalive_interval: self.time(

@@ -74,6 +74,7 @@ pub(super) struct RawLimits {
     pub(super) concurrent_streams: Option<i64>,
     pub(super) mail_streams: Option<i64>,
     pub(super) mail_streams_per_caller: Option<i64>,
+    pub(super) stream_idle: Option<String>,
     pub(super) held_bytes: Option<i64>,
     pub(super) queue: Option<i64>,
     pub(super) header_bytes: Option<i64>,

@@ -5,14 +5,18 @@
 //! operation, wherever it was: nothing that had not been started is started then.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Status, Streaming};
 
-use crate::ops::{Call, Invalid, OpError, Place, Sink};
+use super::{errors, stall};
+use crate::listen::HangUp;
+use crate::ops::{Call, Invalid, OpError, Place, Sink, Turn};
 
 /// What a handler answers.
 pub(super) type Answer<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send>>;
@@ -27,11 +31,22 @@ pub(super) trait Piece {
 
 /// The options from the first request of a stream, and the content of it and of all that follow.
 pub(super) async fn open<P>(
-    mut requests: Streaming<P>,
-) -> Result<(P::Options, impl Stream<Item = Result<Bytes, OpError>> + Unpin + Send), OpError>
+    requests: Streaming<P>,
+    turn: &Turn,
+) -> Result<
+    (
+        P::Options,
+        impl Stream<Item = Result<Bytes, OpError>> + Unpin + Send + use<P>,
+    ),
+    OpError,
+>
 where
     P: Piece + Send + 'static,
 {
+    let mut requests = Asked {
+        requests,
+        turn: turn.clone(),
+    };
     let first = requests
         .next()
         .await
@@ -46,6 +61,25 @@ where
     Ok((options, tokio_stream::once(Ok(content)).chain(rest)))
 }
 
+/// A caller's requests, and since when the next one is waited for.
+struct Asked<S> {
+    requests: S,
+    turn: Turn,
+}
+
+impl<S: Stream + Unpin> Stream for Asked<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let next = Pin::new(&mut self.requests).poll_next(context);
+        match next {
+            Poll::Ready(_) => self.turn.sent(),
+            Poll::Pending => self.turn.asked(),
+        }
+        next
+    }
+}
+
 /// What the transport says of a request that cannot be read or does not come any more.
 fn broken(status: Status) -> OpError {
     match status.code() {
@@ -57,11 +91,20 @@ fn broken(status: Status) -> OpError {
     }
 }
 
-/// Runs `work`, which writes to a sink, and answers what it writes; at the end what it returns. The place is kept as long
-/// as the answer is.
+/// What an answer has besides its operation.
+pub(super) struct Admitted {
+    pub(super) call: Call,
+    /// Kept as long as the answer is, or until its caller stalls.
+    pub(super) place: Place,
+    /// How long the caller may stall.
+    pub(super) idle: Duration,
+    /// The end of the caller's connection.
+    pub(super) hang_up: Option<HangUp>,
+}
+
+/// Runs `work`, which writes to a sink, and answers what it writes; at the end what it returns.
 pub(super) fn answer<R, F, T>(
-    call: Call,
-    place: Place,
+    admitted: Admitted,
     content: fn(Bytes) -> R,
     report: fn(T) -> R,
     work: impl FnOnce(Call, Sink) -> F,
@@ -71,53 +114,128 @@ where
     T: Send + Unpin + 'static,
     F: Future<Output = Result<T, OpError>> + Send + 'static,
 {
+    let Admitted {
+        call,
+        place,
+        idle,
+        hang_up,
+    } = admitted;
     let (sink, pieces) = Sink::new();
+    let turn = sink.turn().clone();
+    // Until HTTP/2 has room for an answer, which its first question shows.
+    turn.offered();
     let limits = call.clone();
     let work = work(call, sink);
-    Box::pin(Running {
+    let stalled = errors::status(&OpError::StreamIdle(idle), &limits.request_id);
+    let running = Arc::new(Running(Mutex::new(State {
         work: Some(Box::pin(async move { super::call::within(&limits, work).await })),
         pieces,
         last: None,
-        _place: place,
+        place: Some(place),
+        stalled: Some(stalled),
+        waker: None,
+    })));
+    Box::pin(Watched {
+        _watch: stall::watch(&running, turn.clone(), idle, hang_up),
+        running,
+        turn,
         content,
         report,
     })
 }
 
-type Work<T> = Pin<Box<dyn Future<Output = Result<T, Status>> + Send>>;
-
-/// An operation and what it has handed over so far.
-struct Running<R, T> {
-    work: Option<Work<T>>,
-    pieces: mpsc::Receiver<Bytes>,
-    last: Option<Result<T, Status>>,
-    _place: Place,
+/// An operation's answer, and the watch over it.
+struct Watched<R, T> {
+    running: Arc<Running<T>>,
+    turn: Turn,
     content: fn(Bytes) -> R,
     report: fn(T) -> R,
+    _watch: stall::Watch,
 }
 
-impl<R, T: Unpin> Stream for Running<R, T> {
+impl<R, T: Unpin> Stream for Watched<R, T> {
     type Item = Result<R, Status>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let this = self.get_mut();
-        // What is there goes first, so that the operation finds room again.
-        if let Poll::Ready(Some(piece)) = this.pieces.poll_recv(context) {
-            return Poll::Ready(Some(Ok((this.content)(piece))));
+        let mut state = self.running.state();
+        self.turn.taken();
+        let next = state.poll(context, self.content, self.report);
+        if next.is_ready() {
+            self.turn.offered();
         }
-        if let Some(work) = &mut this.work
+        next
+    }
+}
+
+type Work<T> = Pin<Box<dyn Future<Output = Result<T, Status>> + Send>>;
+
+/// An operation and what it has handed over so far.
+struct Running<T>(Mutex<State<T>>);
+
+struct State<T> {
+    work: Option<Work<T>>,
+    pieces: mpsc::Receiver<Bytes>,
+    last: Option<Result<T, Status>>,
+    place: Option<Place>,
+    /// What is answered if the caller stalls.
+    stalled: Option<Status>,
+    waker: Option<Waker>,
+}
+
+impl<T> Running<T> {
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Send + 'static> stall::Stallable for Running<T> {
+    fn end_if(&self, stalled: &dyn Fn() -> bool) -> bool {
+        // Dropped without the lock.
+        let (_work, _last, _place, waker);
+        {
+            let mut state = self.state();
+            if !stalled() {
+                return false;
+            }
+            _work = state.work.take();
+            let told = state.stalled.take().map(Err);
+            _last = std::mem::replace(&mut state.last, told);
+            _place = state.place.take();
+            while state.pieces.try_recv().is_ok() {}
+            waker = state.waker.take();
+        }
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
+    }
+}
+
+impl<T> State<T> {
+    fn poll<R>(
+        &mut self,
+        context: &mut Context<'_>,
+        content: fn(Bytes) -> R,
+        report: fn(T) -> R,
+    ) -> Poll<Option<Result<R, Status>>> {
+        // What is there goes first, so that the operation finds room again.
+        if let Poll::Ready(Some(piece)) = self.pieces.poll_recv(context) {
+            return Poll::Ready(Some(Ok(content(piece))));
+        }
+        if let Some(work) = &mut self.work
             && let Poll::Ready(result) = work.as_mut().poll(context)
         {
-            this.work = None;
-            this.last = Some(result);
+            self.work = None;
+            self.last = Some(result);
         }
-        match this.pieces.poll_recv(context) {
-            Poll::Ready(Some(piece)) => Poll::Ready(Some(Ok((this.content)(piece)))),
+        match self.pieces.poll_recv(context) {
+            Poll::Ready(Some(piece)) => Poll::Ready(Some(Ok(content(piece)))),
             // The operation has ended, for its sink is gone: the report or the status, and then nothing.
-            Poll::Ready(None) if this.work.is_none() => {
-                Poll::Ready(this.last.take().map(|last| last.map(|report| (this.report)(report))))
+            Poll::Ready(None) if self.work.is_none() => Poll::Ready(self.last.take().map(|last| last.map(report))),
+            _ => {
+                self.waker = Some(context.waker().clone());
+                Poll::Pending
             }
-            _ => Poll::Pending,
         }
     }
 }

@@ -89,7 +89,7 @@ fn code(error: &OpError) -> Code {
         | OpError::MailBusy(_)
         | OpError::TooManyWatches
         | OpError::TooManyAgents => Code::ResourceExhausted,
-        OpError::DeadlineExceeded => Code::DeadlineExceeded,
+        OpError::StreamIdle(_) | OpError::DeadlineExceeded => Code::DeadlineExceeded,
         OpError::Cancelled(_) => Code::Cancelled,
         OpError::Spool(_) | OpError::Internal(_) => Code::Internal,
     }

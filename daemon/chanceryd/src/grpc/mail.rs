@@ -12,9 +12,10 @@ use chancery_proto::v1::{
 use chancery_smime::sign::Form;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::answer::{Answer, Piece, answer, open};
+use super::answer::{Admitted, Answer, Piece, answer, open};
 use super::{call, convert, errors, report};
-use crate::ops::{self, Call, Context, Invalid, Place};
+use crate::listen::ConnectInfo;
+use crate::ops::{self, Context, Invalid};
 
 /// The service.
 pub(super) struct Mail {
@@ -27,11 +28,17 @@ impl Mail {
     }
 
     /// What is known about the call, and the place it has among those that run.
-    fn begin<T>(&self, request: &Request<T>, rpc: &'static str) -> Result<(Call, Place), Status> {
+    fn begin<T>(&self, request: &Request<T>, rpc: &'static str) -> Result<Admitted, Status> {
         let call = call::of(request, rpc)?;
         let place = self.context.admit_mail(&call);
         let place = place.map_err(|error| errors::status(&error, &call.request_id))?;
-        Ok((call, place))
+        let info = request.extensions().get::<ConnectInfo>();
+        Ok(Admitted {
+            call,
+            place,
+            idle: self.context.settings.stream_idle,
+            hang_up: info.map(|info| info.hang_up.clone()),
+        })
     }
 }
 
@@ -46,10 +53,10 @@ impl MailService for Mail {
         &self,
         request: Request<Streaming<MailServiceSignRequest>>,
     ) -> Result<Response<Self::SignStream>, Status> {
-        let (call, place) = self.begin(&request, "chancery.v1.MailService/Sign")?;
+        let admitted = self.begin(&request, "chancery.v1.MailService/Sign")?;
         let context = Arc::clone(&self.context);
-        let answer = answer(call, place, signed_content, signed_report, |call, sink| async move {
-            let (options, content) = open(request.into_inner()).await?;
+        let answer = answer(admitted, signed_content, signed_report, |call, sink| async move {
+            let (options, content) = open(request.into_inner(), sink.turn()).await?;
             ops::mail_sign::sign(&context, &call, sign_options(options)?, content, sink).await
         });
         Ok(Response::new(answer))
@@ -59,18 +66,12 @@ impl MailService for Mail {
         &self,
         request: Request<Streaming<EncryptRequest>>,
     ) -> Result<Response<Self::EncryptStream>, Status> {
-        let (call, place) = self.begin(&request, "chancery.v1.MailService/Encrypt")?;
+        let admitted = self.begin(&request, "chancery.v1.MailService/Encrypt")?;
         let context = Arc::clone(&self.context);
-        let answer = answer(
-            call,
-            place,
-            encrypted_content,
-            encrypted_report,
-            |call, sink| async move {
-                let (options, content) = open(request.into_inner()).await?;
-                ops::mail_encrypt::encrypt(&context, &call, encrypt_options(options)?, content, sink).await
-            },
-        );
+        let answer = answer(admitted, encrypted_content, encrypted_report, |call, sink| async move {
+            let (options, content) = open(request.into_inner(), sink.turn()).await?;
+            ops::mail_encrypt::encrypt(&context, &call, encrypt_options(options)?, content, sink).await
+        });
         Ok(Response::new(answer))
     }
 
@@ -78,26 +79,20 @@ impl MailService for Mail {
         &self,
         request: Request<Streaming<MailServiceDecryptRequest>>,
     ) -> Result<Response<Self::DecryptStream>, Status> {
-        let (call, place) = self.begin(&request, "chancery.v1.MailService/Decrypt")?;
+        let admitted = self.begin(&request, "chancery.v1.MailService/Decrypt")?;
         let context = Arc::clone(&self.context);
-        let answer = answer(
-            call,
-            place,
-            decrypted_content,
-            decrypted_report,
-            |call, sink| async move {
-                let (options, content) = open(request.into_inner()).await?;
-                ops::mail_decrypt::decrypt(&context, &call, decrypt_options(options)?, content, sink).await
-            },
-        );
+        let answer = answer(admitted, decrypted_content, decrypted_report, |call, sink| async move {
+            let (options, content) = open(request.into_inner(), sink.turn()).await?;
+            ops::mail_decrypt::decrypt(&context, &call, decrypt_options(options)?, content, sink).await
+        });
         Ok(Response::new(answer))
     }
 
     async fn verify(&self, request: Request<Streaming<VerifyRequest>>) -> Result<Response<Self::VerifyStream>, Status> {
-        let (call, place) = self.begin(&request, "chancery.v1.MailService/Verify")?;
+        let admitted = self.begin(&request, "chancery.v1.MailService/Verify")?;
         let context = Arc::clone(&self.context);
-        let answer = answer(call, place, verified_content, verified_report, |_, sink| async move {
-            let (options, content) = open(request.into_inner()).await?;
+        let answer = answer(admitted, verified_content, verified_report, |_, sink| async move {
+            let (options, content) = open(request.into_inner(), sink.turn()).await?;
             ops::mail_verify::verify(&context, options.return_content, content, sink).await
         });
         Ok(Response::new(answer))

@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
-use super::ConnectInfo;
+use super::{ConnectInfo, HangUp};
 use crate::caller::Caller;
 use crate::share::Share;
 
@@ -20,6 +20,7 @@ use crate::share::Share;
 pub struct Connection {
     stream: Stream,
     caller: Arc<Caller>,
+    hang_up: HangUp,
     /// Its place among the connections that are allowed at once.
     _place: OwnedSemaphorePermit,
     /// Its place among those of this caller.
@@ -37,6 +38,7 @@ impl Connection {
         Self {
             stream,
             caller: Arc::new(caller),
+            hang_up: HangUp::default(),
             _place: place,
             _share: share,
         }
@@ -47,12 +49,19 @@ impl Connected for Connection {
     type ConnectInfo = ConnectInfo;
 
     fn connect_info(&self) -> ConnectInfo {
-        Arc::clone(&self.caller)
+        ConnectInfo {
+            caller: Arc::clone(&self.caller),
+            hang_up: self.hang_up.clone(),
+        }
     }
 }
 
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // HTTP/2 always reads, so this is where it hears of it.
+        if self.hang_up.is_done(context) {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         match &mut self.get_mut().stream {
             Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),

@@ -63,6 +63,8 @@ pub struct Settings {
     pub mail_streams: usize,
     /// Of these, one caller's.
     pub mail_streams_per_caller: usize,
+    /// How long the caller of one may neither send nor take anything.
+    pub stream_idle: Duration,
     /// The longest request message on the wire, in bytes.
     pub request_bytes: usize,
     /// Limits on the structure of messages.

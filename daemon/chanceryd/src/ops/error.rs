@@ -1,6 +1,8 @@
 //! What an operation can fail with. gRPC codes are not known here: `grpc/errors.rs` maps these to statuses. The stable
 //! reasons are, because the audit trail writes them too.
 
+use std::time::Duration;
+
 use chancery_token::{KeyId, TokenError};
 
 use super::invalid::Invalid;
@@ -120,6 +122,13 @@ pub enum OpError {
     /// As many agents attend as may, in all or for this caller. Trying again helps once one of them has gone.
     #[error("too many agents attend at once, in all or for this caller; end one of them")]
     TooManyAgents,
+    /// The caller neither sent nor took anything of a message for too long, and its place is wanted for others. Trying again
+    /// helps a caller who goes on then.
+    #[error(
+        "nothing was sent and nothing taken for {}s, so the message was given up (limits.stream_idle)",
+        .0.as_secs_f64()
+    )]
+    StreamIdle(Duration),
     /// The caller's deadline passed.
     #[error("the caller's deadline passed before it was done")]
     DeadlineExceeded,
@@ -160,6 +169,7 @@ impl OpError {
             Self::MailBusy(_) => "MAIL_BUSY",
             Self::TooManyWatches => "TOO_MANY_WATCHES",
             Self::TooManyAgents => "TOO_MANY_AGENTS",
+            Self::StreamIdle(_) => "STREAM_IDLE",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Cancelled(_) => "CANCELLED",
             Self::Spool(_) | Self::Internal(_) => "INTERNAL",

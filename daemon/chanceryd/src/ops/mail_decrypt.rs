@@ -91,7 +91,7 @@ where
             }
             Ok::<_, OpError>(opening)
         };
-        let (done, next) = tokio::join!(work, source.next());
+        let (done, next) = tokio::join!(sink.turn().at_work(work), source.next());
         opening = done?;
         batch = next?;
     }

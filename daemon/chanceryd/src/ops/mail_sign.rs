@@ -87,7 +87,8 @@ where
         ..call.event(Operation::Sign, Some(&grant))
     };
     // Before the first byte of the answer, so that whoever has to be asked can send the message again.
-    pin::demand(context, call, &event, &signing.key, options.pin.as_ref()).await?;
+    let demand = pin::demand(context, call, &event, &signing.key, options.pin.as_ref());
+    sink.turn().at_work(demand).await?;
 
     let smime_options = smime::Options {
         form: options.form,

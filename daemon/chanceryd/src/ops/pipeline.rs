@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
 
-use super::{Invalid, OpError};
+use super::{Invalid, OpError, Turn};
 
 /// The most content that one request may carry, in bytes.
 pub const CONTENT_LIMIT: usize = 1024 * 1024;
@@ -148,14 +148,25 @@ async fn ready<S: Stream + Unpin>(stream: &mut S) -> Option<Option<S::Item>> {
 
 /// Where the content of the answer goes.
 #[derive(Clone, Debug)]
-pub struct Sink(mpsc::Sender<Bytes>);
+pub struct Sink {
+    pieces: mpsc::Sender<Bytes>,
+    turn: Turn,
+}
 
 impl Sink {
     /// A sink and its other end. It holds two pieces; then it waits for the caller to take them.
     #[must_use]
     pub fn new() -> (Self, mpsc::Receiver<Bytes>) {
         let (sender, receiver) = mpsc::channel(2);
-        (Self(sender), receiver)
+        let turn = Turn::default();
+        let pieces = sender;
+        (Self { pieces, turn }, receiver)
+    }
+
+    /// Whose turn it is, the caller's or the operation's.
+    #[must_use]
+    pub fn turn(&self) -> &Turn {
+        &self.turn
     }
 
     /// Hands `content` over, in pieces if it is large.
@@ -163,7 +174,7 @@ impl Sink {
         let mut rest = Bytes::from(content);
         while !rest.is_empty() {
             let piece = rest.split_to(rest.len().min(PIECE));
-            self.0
+            self.pieces
                 .send(piece)
                 .await
                 .map_err(|_| OpError::Cancelled("nobody takes the answer".to_owned()))?;
@@ -197,7 +208,7 @@ where
             sink.send(out).await?;
             Ok::<_, OpError>(machine)
         };
-        let (done, next) = tokio::join!(work, source.next());
+        let (done, next) = tokio::join!(sink.turn.at_work(work), source.next());
         machine = done?;
         batch = next?;
     }

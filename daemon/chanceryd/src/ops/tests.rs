@@ -56,6 +56,7 @@ impl Fixture {
             message_bytes: 1 << 20,
             mail_streams: 2,
             mail_streams_per_caller: 2,
+            stream_idle: Duration::from_secs(60),
             request_bytes: 2 << 20,
             limits: chancery_smime::limits::Limits::default(),
             digest: DigestAlgorithm::Sha256,

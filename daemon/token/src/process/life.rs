@@ -1,7 +1,7 @@
 //! One worker process from its start to its end, and the threads that hear what it says and what it writes.
 
 use std::{
-    io::{self, BufRead as _, BufReader, ErrorKind, Read},
+    io::{self, ErrorKind},
     net::Shutdown,
     os::unix::{net::UnixStream, process::ExitStatusExt as _},
     process::{Child, ExitStatus},
@@ -9,14 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Event;
+use super::{Event, log::log_lines};
 use crate::{
     engine::spawn,
     protocol::{self, ToWorker},
 };
-
-/// The longest line of a module's own that is logged.
-const MAX_LINE: u64 = 2048;
 
 /// How long what a process said before its end may take to be heard.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -154,23 +151,5 @@ fn describe(status: ExitStatus) -> String {
         (Some(signal), _) => format!("signal {signal}"),
         (None, Some(code)) => format!("exit status {code}"),
         (None, None) => "unknown reason".to_owned(),
-    }
-}
-
-/// Logs what the process writes to its standard error: its own log, and whatever the module has to say.
-fn log_lines(module: &str, written: impl Read) {
-    let mut written = BufReader::new(written);
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        match (&mut written).take(MAX_LINE).read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {
-                let text = String::from_utf8_lossy(line.trim_ascii()).into_owned();
-                if !text.is_empty() {
-                    tracing::info!(module, text, "the module's process says");
-                }
-            }
-        }
     }
 }

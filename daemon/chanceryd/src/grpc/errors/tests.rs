@@ -147,6 +147,12 @@ fn all() -> Vec<(OpError, Code, &'static str, bool)> {
             true,
         ),
         (OpError::TooManyWatches, ResourceExhausted, "TOO_MANY_WATCHES", false),
+        (
+            OpError::StreamIdle(Duration::from_millis(1500)),
+            DeadlineExceeded,
+            "STREAM_IDLE",
+            false,
+        ),
         (OpError::DeadlineExceeded, DeadlineExceeded, "DEADLINE_EXCEEDED", false),
         (OpError::Cancelled("x".into()), Cancelled, "CANCELLED", false),
         (OpError::Internal(detail()), Internal, "INTERNAL", false),
@@ -376,6 +382,7 @@ fn known(error: &OpError) {
         | OpError::Spool(_)
         | OpError::MailBusy(_)
         | OpError::TooManyWatches
+        | OpError::StreamIdle(_)
         | OpError::DeadlineExceeded
         | OpError::Cancelled(_)
         | OpError::Internal(_) => {}
