@@ -51,8 +51,11 @@ pub trait TokenUnderTest: Sized {
     /// Its module, as `daemon` has it configured.
     fn module(&self, daemon: &Daemon) -> Elsewhere;
 
-    /// How many times it has been given a user PIN, right or wrong, to log in with.
-    fn logins(&self, daemon: &Daemon) -> Result<u64>;
+    /// How many times it has been given a user PIN, right or wrong, to log in with. A token that does not count by itself is
+    /// behind the fault module, which does.
+    fn logins(&self, daemon: &Daemon) -> Result<u64> {
+        daemon.faults()?.of("C_Login")
+    }
 
     /// Takes it away.
     fn remove(&mut self) -> Result<()> {

@@ -44,10 +44,6 @@ impl TokenUnderTest for Token {
     fn module(&self, _daemon: &Daemon) -> Elsewhere {
         self.elsewhere()
     }
-
-    fn logins(&self, daemon: &Daemon) -> Result<u64> {
-        daemon.faults()?.of("C_Login")
-    }
 }
 
 impl Token {

@@ -40,10 +40,6 @@ impl TokenUnderTest for SoftHsm {
             selector: String::new(),
         }
     }
-
-    fn logins(&self, daemon: &Daemon) -> Result<u64> {
-        daemon.faults()?.of("C_Login")
-    }
 }
 
 contract_tests!(SoftHsm);

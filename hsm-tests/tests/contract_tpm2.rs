@@ -41,10 +41,6 @@ impl TokenUnderTest for Tpm2 {
     fn module(&self, _daemon: &Daemon) -> Elsewhere {
         self.elsewhere()
     }
-
-    fn logins(&self, daemon: &Daemon) -> Result<u64> {
-        daemon.faults()?.of("C_Login")
-    }
 }
 
 impl Tpm2 {

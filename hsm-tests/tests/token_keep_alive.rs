@@ -11,7 +11,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use chancery_token::{Digest, Dispatch, SignInput, SignMechanism, TokenError, TokenHandle};
+use chancery_token::{Digest, Dispatch, SignInput, SignMechanism, TokenHandle};
 use cryptoki_sys::CKR_SESSION_HANDLE_INVALID;
 use hsm_tests::softhsm::{
     Curve, SoftHsm, Usage,
@@ -43,7 +43,12 @@ fn with_token<F: Future<Output = Result<()>>>(
         serve::block_on(async {
             serve::ready(&token).await?;
             while token.status().sessions < 2 {
-                tokio::try_join!(sign(&token), sign(&token), sign(&token), sign(&token))?;
+                tokio::try_join!(
+                    serve::sign(&token),
+                    serve::sign(&token),
+                    serve::sign(&token),
+                    serve::sign(&token)
+                )?;
             }
             body(token, Faults::open()?).await?;
             tokens.shutdown().await;
@@ -51,14 +56,6 @@ fn with_token<F: Future<Output = Result<()>>>(
         })?
     })
     .unwrap();
-}
-
-async fn sign(token: &TokenHandle) -> Result<Vec<u8>, TokenError> {
-    let key = serve::key(token, "p256").unwrap();
-    let input = SignInput::Digest(vec![7; 32]);
-    token
-        .sign(key, SignMechanism::Ecdsa(Digest::Sha256), input, Dispatch::default())
-        .await
 }
 
 /// Waits until something is so.
@@ -119,7 +116,7 @@ fn a_session_that_died_while_nobody_used_it_is_replaced_before_anybody_does() {
         }
         let (begun, opened) = (of("C_SignInit"), of("C_OpenSession"));
         for _ in 0..8 {
-            sign(&token).await?;
+            serve::sign(&token).await?;
         }
         assert_eq!((of("C_SignInit"), of("C_OpenSession")), (begun + 8, opened));
         Ok(())

@@ -8,7 +8,7 @@
 )]
 
 use anyhow::Result;
-use chancery_token::{Digest, Dispatch, SignInput, SignMechanism, TokenError, TokenHandle, TokenState};
+use chancery_token::{TokenError, TokenHandle, TokenState};
 use cryptoki_sys::*;
 use hsm_tests::softhsm::{
     Curve, SoftHsm, Usage,
@@ -44,7 +44,7 @@ fn with_tokens<F: Future<Output = Result<()>>>(
         serve::block_on(async {
             for token in &handles {
                 serve::ready(token).await?;
-                sign(token).await?;
+                serve::sign(token).await?;
             }
             body(handles, Faults::open()?).await?;
             tokens.shutdown().await;
@@ -54,18 +54,10 @@ fn with_tokens<F: Future<Output = Result<()>>>(
     .unwrap();
 }
 
-async fn sign(token: &TokenHandle) -> Result<Vec<u8>, TokenError> {
-    let key = serve::key(token, "p256").unwrap();
-    let input = SignInput::Digest(vec![7; 32]);
-    token
-        .sign(key, SignMechanism::Ecdsa(Digest::Sha256), input, Dispatch::default())
-        .await
-}
-
 /// How many times in a row it cannot sign.
 async fn failures(token: &TokenHandle) -> usize {
     let mut failures = 0;
-    while let Err(error) = sign(token).await {
+    while let Err(error) = serve::sign(token).await {
         assert_eq!(error.ckr(), Some("CKR_DEVICE_ERROR"), "{error}");
         failures += 1;
         assert!(failures < 100, "nothing helps");
@@ -111,7 +103,7 @@ fn a_session_that_cannot_be_opened_is_cured_by_a_new_start_of_the_library_as_wel
         faults.put("C_OpenSession", Fault::answer(CKR_DEVICE_ERROR).until(Cure::Finalize))?;
         faults.put("C_SignInit", Fault::answer(CKR_DEVICE_ERROR).until(Cure::Finalize))?;
         while tokens[0].status().state == TokenState::Ready {
-            let error = sign(&tokens[0]).await.unwrap_err();
+            let error = serve::sign(&tokens[0]).await.unwrap_err();
             assert!(error.is_retryable(), "{error}");
         }
         let status = serve::wait_for(&tokens[0], |status| status.state == TokenState::Failed).await?;
@@ -120,7 +112,7 @@ fn a_session_that_cannot_be_opened_is_cured_by_a_new_start_of_the_library_as_wel
             "{status:?}"
         );
         serve::ready(&tokens[0]).await?;
-        sign(&tokens[0]).await?;
+        serve::sign(&tokens[0]).await?;
         assert_eq!(done(&faults), (before.0 + 1, before.1 + 1));
         Ok(())
     });
@@ -136,7 +128,7 @@ fn a_token_that_nothing_helps_is_left_alone_for_longer_and_longer() {
         for seconds in [1, 2] {
             let rests = format!("tried again in {seconds} s");
             while tokens[0].status().state == TokenState::Ready {
-                let _ = sign(&tokens[0]).await;
+                let _ = serve::sign(&tokens[0]).await;
             }
             let status = tokens[0].status();
             assert_eq!(status.state, TokenState::Failed);
@@ -146,7 +138,7 @@ fn a_token_that_nothing_helps_is_left_alone_for_longer_and_longer() {
             );
             assert!(status.detail.contains(&rests), "{status:?}");
             assert_eq!(
-                sign(&tokens[0]).await,
+                serve::sign(&tokens[0]).await,
                 Err(TokenError::Absent { token: "frail".into() })
             );
             serve::ready(&tokens[0]).await?;
@@ -155,7 +147,7 @@ fn a_token_that_nothing_helps_is_left_alone_for_longer_and_longer() {
         let tried = faults.of("C_SignInit")? - tried;
         assert!((12..1000).contains(&tried), "tried {tried} times");
         faults.take_back_all()?;
-        sign(&tokens[0]).await?;
+        serve::sign(&tokens[0]).await?;
         Ok(())
     });
 }
@@ -168,9 +160,9 @@ fn failures_between_which_something_works_are_not_counted_together() {
         for _ in 0..2 * ENOUGH {
             for _ in 1..ENOUGH {
                 faults.put("C_SignInit", Fault::answer(CKR_DEVICE_ERROR).once())?;
-                sign(&tokens[0]).await.unwrap_err();
+                serve::sign(&tokens[0]).await.unwrap_err();
             }
-            sign(&tokens[0]).await?;
+            serve::sign(&tokens[0]).await?;
         }
         assert_eq!(done(&faults), before);
         Ok(())
@@ -185,10 +177,10 @@ fn what_a_caller_or_somebody_at_the_pin_pad_does_is_no_reason_to_climb() {
         for ckr in [CKR_DATA_LEN_RANGE, CKR_FUNCTION_CANCELED, CKR_PIN_INCORRECT] {
             faults.put("C_SignInit", Fault::answer(ckr))?;
             for _ in 0..2 * ENOUGH {
-                sign(&tokens[0]).await.unwrap_err();
+                serve::sign(&tokens[0]).await.unwrap_err();
             }
             faults.take_back_all()?;
-            sign(&tokens[0]).await?;
+            serve::sign(&tokens[0]).await?;
         }
         assert_eq!(done(&faults), before);
         Ok(())
@@ -203,7 +195,7 @@ fn a_login_that_fails_and_says_nothing_of_the_pin_is_tried_once_more_and_then_wa
         faults.put("C_SignInit", Fault::answer(CKR_DEVICE_ERROR).until(Cure::Login))?;
         faults.put("C_Login", Fault::answer(CKR_DEVICE_ERROR))?;
         while tokens[0].status().state == TokenState::Ready {
-            let _ = sign(&tokens[0]).await;
+            let _ = serve::sign(&tokens[0]).await;
         }
         let status = serve::wait_for(&tokens[0], |status| status.state == TokenState::Failed).await?;
         assert!(status.detail.contains("says nothing of the PIN"), "{status:?}");
@@ -212,7 +204,7 @@ fn a_login_that_fails_and_says_nothing_of_the_pin_is_tried_once_more_and_then_wa
         assert_eq!(done(&faults), (before.0 + 2, before.1));
         faults.take_back("C_Login")?;
         tokens[0].unlock(serve::pin("123456")).await?;
-        sign(&tokens[0]).await?;
+        serve::sign(&tokens[0]).await?;
         Ok(())
     });
 }
@@ -225,14 +217,14 @@ fn the_library_is_not_started_anew_under_another_token() {
         let (before, generation) = (done(&faults), sound.status().generation);
         faults.put("C_SignInit", Fault::answer(CKR_DEVICE_ERROR))?;
         while frail.status().state == TokenState::Ready {
-            let _ = sign(frail).await;
+            let _ = serve::sign(frail).await;
         }
         let status = serve::wait_for(frail, |status| status.state == TokenState::Failed).await?;
         assert!(status.detail.contains("other tokens"), "{status:?}");
         faults.take_back_all()?;
-        sign(sound).await?;
+        serve::sign(sound).await?;
         serve::ready(frail).await?;
-        sign(frail).await?;
+        serve::sign(frail).await?;
         assert_eq!(done(&faults).1, before.1, "C_Initialize");
         assert_eq!(sound.status().generation, generation);
         Ok(())

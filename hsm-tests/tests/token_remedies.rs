@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, Result};
 use chancery_token::{
-    Digest, Dispatch, SignInput, SignMechanism, TokenError, TokenHandle, TokenState,
+    TokenError, TokenHandle, TokenState,
     remedy::{RULES, Remedy},
 };
 use cryptoki_sys::*;
@@ -45,14 +45,6 @@ fn with_token<F: Future<Output = Result<()>>>(test: &str, body: impl FnOnce(Toke
         })?
     })
     .unwrap();
-}
-
-async fn sign(token: &TokenHandle) -> Result<Vec<u8>, TokenError> {
-    let key = serve::key(token, "p256").unwrap();
-    let input = SignInput::Digest(vec![7; 32]);
-    token
-        .sign(key, SignMechanism::Ecdsa(Digest::Sha256), input, Dispatch::default())
-        .await
 }
 
 /// Every value of the table with what it leads to, and one that is not in it.
@@ -97,7 +89,7 @@ async fn serves_again(token: &TokenHandle) -> Result<()> {
     // It may look well until the anchor has got round to looking at it.
     loop {
         serve::ready(token).await?;
-        match sign(token).await {
+        match serve::sign(token).await {
             Err(TokenError::Absent { .. }) => {}
             Err(error) => return Err(error.into()),
             Ok(_) => break,
@@ -116,7 +108,7 @@ fn every_value_has_its_remedy_when_it_comes_once() {
     with_token(
         "every_value_has_its_remedy_when_it_comes_once",
         |token, faults| async move {
-            sign(&token).await?;
+            serve::sign(&token).await?;
             for (ckr, name, remedy) in rows() {
                 for function in ["C_SignInit", "C_Sign"] {
                     if (function, ckr) == ("C_Sign", CKR_BUFFER_TOO_SMALL) {
@@ -126,7 +118,7 @@ fn every_value_has_its_remedy_when_it_comes_once() {
                     let at = || format!("{function} answered {name} ({remedy:?})");
                     let before = Seen::now(&faults)?;
                     faults.put(function, Fault::answer(ckr).once())?;
-                    let answer = sign(&token).await;
+                    let answer = serve::sign(&token).await;
                     match (remedy, &answer) {
                         (_, Ok(_)) if remedy.tries_again() => {}
                         (_, Err(error)) if remedy.tries_again() => panic!("{}: the caller noticed: {error}", at()),
@@ -176,7 +168,7 @@ fn a_value_that_keeps_coming_is_an_error_after_three_tries_at_most() {
             let at = || format!("C_SignInit keeps answering {name} ({remedy:?})");
             let calls = faults.of("C_SignInit")?;
             faults.put("C_SignInit", Fault::answer(ckr))?;
-            let error = sign(&token).await.unwrap_err();
+            let error = serve::sign(&token).await.unwrap_err();
             assert!(is_told(&error, ckr, name, remedy), "{}: {error:?}", at());
             let tries = faults.of("C_SignInit")? - calls;
             assert_eq!(tries, if remedy.tries_again() { 3 } else { 1 }, "{}", at());
@@ -198,12 +190,12 @@ fn anchor_survives(test: &str, function: &'static str, way: &[(&'static str, CK_
                 faults.put(function, Fault::answer(*ckr).once())?;
             }
             // Nobody is promised anything of this one.
-            let _ = sign(&token).await;
+            let _ = serve::sign(&token).await;
             while faults.hits(function)? == hits {
                 tokio::task::yield_now().await;
             }
             // The anchor has the answer, and has yet to act on it.
-            while matches!(sign(&token).await, Err(TokenError::Absent { .. })) {
+            while matches!(serve::sign(&token).await, Err(TokenError::Absent { .. })) {
                 serve::ready(&token).await.with_context(at)?;
             }
             serves_again(&token).await.with_context(at)?;
@@ -257,7 +249,7 @@ fn a_library_that_lost_its_state_is_initialised_again() {
             for function in ["C_SignInit", "C_GetTokenInfo", "C_GetSlotList"] {
                 faults.put(function, Fault::answer(CKR_CRYPTOKI_NOT_INITIALIZED).once())?;
             }
-            let _ = sign(&token).await;
+            let _ = serve::sign(&token).await;
             serve::wait_for(&token, |_| faults.of("C_Initialize").unwrap() > initialised).await?;
             serves_again(&token).await
         },

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use chancery_token::{
-    Backlog, KeyId, ModuleConfig, Pin, TokenConfig, TokenHandle, TokenSelector, TokenState, TokenStatus, Tokens,
+    Backlog, Digest, Dispatch, KeyId, ModuleConfig, Pin, SignInput, SignMechanism, TokenConfig, TokenError,
+    TokenHandle, TokenSelector, TokenState, TokenStatus, Tokens,
 };
 
 use super::{SoftHsm, Token, built_library};
@@ -106,4 +107,17 @@ pub fn key(token: &TokenHandle, label: &str) -> Result<KeyId> {
     found
         .map(|key| key.id)
         .with_context(|| format!("{label} is not in {catalogue:?}"))
+}
+
+/// A signature with the P-256 key that is called `p256`.
+///
+/// # Panics
+/// If there is none.
+#[expect(clippy::panic, reason = "it is the test that ends")]
+pub async fn sign(token: &TokenHandle) -> Result<Vec<u8>, TokenError> {
+    let key = key(token, "p256").unwrap_or_else(|error| panic!("{error:#}"));
+    let input = SignInput::Digest(vec![7; 32]);
+    token
+        .sign(key, SignMechanism::Ecdsa(Digest::Sha256), input, Dispatch::default())
+        .await
 }

@@ -4,33 +4,18 @@ use std::time::Instant;
 
 use chancery_proto::v1::TokenState;
 use cryptoki_sys::CKR_DEVICE_ERROR;
-use hsm_tests::{
-    daemon::{Daemon, Setup},
-    people::Person,
-    softhsm::fault::Fault,
-};
+use hsm_tests::{people::Person, softhsm::fault::Fault};
 use tonic::Code;
 
 use crate::{
     assert_every_intent_has_its_outcome, block_on,
     client::{Client, PLAINTEXT, ciphertext, reason},
-    notes,
+    frail_and_sound, notes,
 };
-
-/// A token called frail on one module, and one called sound on another.
-fn daemon() -> Daemon {
-    Setup::new()
-        .faulty()
-        .token("frail", &[Person::Alice])
-        .module("other")
-        .token("sound", &[Person::Carol])
-        .start()
-        .unwrap()
-}
 
 #[test]
 fn a_job_whose_process_crashes_is_done_by_the_next_and_the_caller_does_not_notice() {
-    let daemon = daemon();
+    let daemon = frail_and_sound();
     let faults = daemon.faults().unwrap();
     let ciphertext = ciphertext(Person::Alice);
     let mut processes = daemon.children().unwrap();
@@ -63,7 +48,7 @@ fn a_job_whose_process_crashes_is_done_by_the_next_and_the_caller_does_not_notic
 
 #[test]
 fn a_job_that_two_processes_crashed_with_is_not_given_to_a_third() {
-    let daemon = daemon();
+    let daemon = frail_and_sound();
     let faults = daemon.faults().unwrap();
     faults.put("C_Sign", Fault::segfault().times(2)).unwrap();
     block_on(async {
@@ -82,7 +67,7 @@ fn a_job_that_two_processes_crashed_with_is_not_given_to_a_third() {
 
 #[test]
 fn a_crash_at_the_login_of_the_next_process_is_survived_as_well() {
-    let daemon = daemon();
+    let daemon = frail_and_sound();
     let faults = daemon.faults().unwrap();
     block_on(async {
         let client = Client::of(&daemon).await;
@@ -98,7 +83,7 @@ fn a_crash_at_the_login_of_the_next_process_is_survived_as_well() {
 
 #[test]
 fn a_crash_or_an_error_while_the_module_is_loaded_is_survived_as_well() {
-    let mut daemon = daemon();
+    let mut daemon = frail_and_sound();
     for fault in [Fault::segfault(), Fault::exit(3), Fault::answer(CKR_DEVICE_ERROR)] {
         daemon.faults().unwrap().put("C_Initialize", fault.once()).unwrap();
         daemon.restart().unwrap();
@@ -112,7 +97,7 @@ fn a_crash_or_an_error_while_the_module_is_loaded_is_survived_as_well() {
 
 #[test]
 fn a_module_that_keeps_crashing_is_parked_and_said_to_be_until_a_reload() {
-    let mut daemon = daemon();
+    let mut daemon = frail_and_sound();
     let started = Instant::now();
     daemon.faults().unwrap().put("C_Initialize", Fault::segfault()).unwrap();
     daemon

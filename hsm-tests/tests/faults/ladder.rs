@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use chancery_proto::v1::TokenState;
 use cryptoki_sys::CKR_DEVICE_ERROR;
 use hsm_tests::{
-    daemon::{Daemon, Setup},
     people::Person,
     softhsm::fault::{Cure, Fault},
 };
@@ -13,23 +12,12 @@ use hsm_tests::{
 use crate::{
     PATIENCE, assert_every_intent_has_its_outcome, block_on,
     client::{Client, reason},
-    notes,
+    frail_and_sound, notes,
 };
-
-/// A token called frail on one module, and one called sound on another.
-fn daemon() -> Daemon {
-    Setup::new()
-        .faulty()
-        .token("frail", &[Person::Alice])
-        .module("other")
-        .token("sound", &[Person::Carol])
-        .start()
-        .unwrap()
-}
 
 #[test]
 fn what_another_process_cures_is_cured_by_one_and_the_audit_trail_says_why() {
-    let daemon = daemon();
+    let daemon = frail_and_sound();
     let faults = daemon.faults().unwrap();
     let before = daemon.children().unwrap();
     let logins = faults.of("C_Login").unwrap();
@@ -74,7 +62,7 @@ fn what_another_process_cures_is_cured_by_one_and_the_audit_trail_says_why() {
 
 #[test]
 fn a_token_that_nothing_helps_costs_one_process_and_rests_in_between() {
-    let daemon = daemon();
+    let daemon = frail_and_sound();
     let faults = daemon.faults().unwrap();
     block_on(async {
         let client = Client::of(&daemon).await;

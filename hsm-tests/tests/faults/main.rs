@@ -25,7 +25,10 @@ mod waiting;
 
 use std::{future::Future, time::Duration};
 
-use hsm_tests::daemon::{Daemon, chanceryd};
+use hsm_tests::{
+    daemon::{Daemon, Setup, chanceryd},
+    people::Person,
+};
 
 /// How long a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -37,6 +40,17 @@ fn block_on<F: Future>(future: F) -> F::Output {
         .build()
         .unwrap()
         .block_on(future)
+}
+
+/// A token called frail on one module, and one called sound on another.
+fn frail_and_sound() -> Daemon {
+    Setup::new()
+        .faulty()
+        .token("frail", &[Person::Alice])
+        .module("other")
+        .token("sound", &[Person::Carol])
+        .start()
+        .unwrap()
 }
 
 /// The audit trail is whole, and every intent in it has its outcome.
