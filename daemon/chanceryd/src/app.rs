@@ -33,6 +33,7 @@ use crate::policy::Live;
 use crate::reload::{Reload, read_certificates};
 use crate::spool::SpoolSettings;
 use crate::state::{self, StateError};
+use crate::wire::BeforeSleep;
 use crate::{grpc, health, maintenance, notify, server};
 use chores::{keep_alive, keep_status, keep_trail, record_notices, summary};
 use signals::{Heard, Signals};
@@ -91,7 +92,7 @@ pub enum AppError {
     Task(#[from] JoinError),
 }
 
-/// Starts everything, serves until told to stop, drains. What waits at the tokens is counted in `backlog`. What is returned is the trail, for the last record.
+/// Starts everything, serves until told to stop, drains. What is returned is the trail, for the last record.
 ///
 /// # Errors
 /// When anything that was configured cannot be started, or the server fails.
@@ -100,14 +101,15 @@ pub async fn serve(
     file: &Path,
     level: LevelHandle,
     activated: Activated,
-    backlog: Backlog,
+    before_sleep: &BeforeSleep,
 ) -> Result<Trail, AppError> {
     // Before anything else: a reload or a stop during the start must not kill the process.
     let mut signals = Signals::listen().map_err(AppError::Signals)?;
     let audit = Trail::open(&config.audit.file, config.audit.sync)?;
+    before_sleep.settle(&audit);
     audit.note("started", concat!("chanceryd ", env!("CARGO_PKG_VERSION")))?;
     let certificates = read_certificates(&config)?;
-    let mut tokens = start_tokens(&config, file, &certificates, backlog).await?;
+    let mut tokens = start_tokens(&config, file, &certificates, before_sleep.backlog().clone()).await?;
     let handles = tokens.handles().to_vec();
     maintenance::apply(&config.tokens, &handles, &audit);
     if tokio::time::timeout(TOKENS_START, looked_at(&handles)).await.is_err() {

@@ -11,7 +11,7 @@
 //!
 //! A write is one `write(2)` to a local file under a mutex: microseconds, less than handing it to another thread. Beside
 //! the file, `FILE.head` holds the last record's number and hash, so that the chain goes on after a rotation and records
-//! cut off the end are missed.
+//! cut off the end are missed. It is written before the thread that wrote the record sleeps.
 
 mod file;
 mod record;
@@ -187,7 +187,9 @@ impl Trail {
     /// # Errors
     /// As for an intent.
     pub fn note(&self, what: &str, detail: &str) -> Result<(), AuditError> {
-        self.append(&Body::Note { what, detail }).map(drop)
+        self.append(&Body::Note { what, detail })?;
+        self.settle();
+        Ok(())
     }
 
     /// Opens the file anew, after a rotation or a failure, and goes on with the chain.
@@ -201,6 +203,15 @@ impl Trail {
         result
     }
 
+    /// Has `FILE.head` name the last record. Threads that use the trail call this before they sleep, so that many records
+    /// that are written together cost one write of it.
+    pub fn settle(&self) {
+        let mut writer = self.writer();
+        if writer.write_head().is_err() {
+            self.publish(&writer);
+        }
+    }
+
     /// What has to be done now and then: flush to the disk, and try to open a closed trail again. Blocks for as long as
     /// the disk takes; call it every [`Trail::tick_interval`] where blocking is allowed.
     pub fn tick(&self) {
@@ -209,7 +220,10 @@ impl Trail {
                 Ok(()) => tracing::warn!("the audit trail is open again"),
                 Err(error) => tracing::error!(%error, "the audit trail stays closed; every operation is refused"),
             }
-        } else if matches!(self.0.sync, Sync::Interval(_)) {
+            return;
+        }
+        self.settle();
+        if matches!(self.0.sync, Sync::Interval(_)) {
             self.flush();
         }
     }
@@ -225,6 +239,7 @@ impl Trail {
 
     /// Flushes to the disk whatever the policy. Blocks.
     pub fn flush(&self) {
+        self.settle();
         let file = self.writer().take_unsynced();
         if let Some(file) = file
             && let Err(error) = file.sync_data()

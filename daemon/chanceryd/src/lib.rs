@@ -40,3 +40,4 @@ mod share;
 pub mod spool;
 pub mod state;
 pub mod traces;
+pub mod wire;

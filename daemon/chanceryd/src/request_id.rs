@@ -1,5 +1,6 @@
 //! What ties a request's log lines, audit records and answer together. A caller may bring its own in `x-request-id`.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -19,6 +20,29 @@ pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 /// Longer ids are not taken over.
 const MAX_LEN: usize = 64;
 
+thread_local! {
+    static DRAWN: RefCell<Drawn> = RefCell::default();
+}
+
+/// Random octets for the ids of a thread's next requests: the kernel is asked once for many.
+#[derive(Default)]
+struct Drawn {
+    octets: [[u8; 16]; 16],
+    left: usize,
+}
+
+impl Drawn {
+    fn next(&mut self) -> [u8; 16] {
+        if self.left == 0 {
+            // Without randomness nothing else of the daemon works either; the id need not be the first to say so.
+            let _ = getrandom::fill(self.octets.as_flattened_mut());
+            self.left = self.octets.len();
+        }
+        self.left -= 1;
+        self.octets.get(self.left).copied().unwrap_or_default()
+    }
+}
+
 /// A request's id: 1 to 64 letters, digits and `-_.`. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RequestId(Arc<str>);
@@ -33,10 +57,7 @@ impl RequestId {
     /// An id that nobody else has.
     #[must_use]
     pub fn random() -> Self {
-        let mut bytes = [0; 16];
-        // Without randomness nothing else of the daemon works either; the id need not be the first to say so.
-        let _ = getrandom::fill(&mut bytes);
-        Self(hex(&bytes).into())
+        Self(hex(&DRAWN.with_borrow_mut(Drawn::next)).into())
     }
 
     /// As text.

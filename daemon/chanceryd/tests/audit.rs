@@ -55,6 +55,7 @@ fn scene_of(user: &str) -> Scene {
     }
     // As after a crash: the process ended between intent and outcome.
     std::mem::forget(trail.intent(&event("r5")).unwrap());
+    trail.settle();
     let lines = fs::read_to_string(&file).unwrap().lines().map(str::to_owned).collect();
     Scene {
         _directory: directory,

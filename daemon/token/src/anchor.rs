@@ -347,7 +347,6 @@ mod tests {
 
     use super::*;
     use crate::{
-        backlog::Backlog,
         board::Board,
         front::{Front, Server},
         gate::Gate,
@@ -364,7 +363,7 @@ mod tests {
         // One command waits, and nobody takes it: every further one finds the queue full.
         let (sender, commands) = mpsc::sync_channel(1);
         let board = Arc::new(Board::new("card".to_owned(), "module".to_owned(), None));
-        let queue = Arc::new(Queue::new(1, Backlog::default()));
+        let queue = Arc::new(Queue::new(1));
         let pins: Arc<dyn Pins> = Arc::new(Mutex::new(PinGuard::new(None, None, false).expect("randomness")));
         let jobs = Jobs::Queue(Arc::clone(&queue));
         let shared = Arc::new(Shared::new(Arc::clone(&board), jobs, sender.clone(), Arc::clone(&pins)));

@@ -1,151 +1,138 @@
-//! How many jobs wait at all tokens together, and a short rest while they are many (ADR 8).
+//! For how long the tokens have enough to do, and a short rest in the meantime (ADR 8).
 //!
 //! A thread that hands jobs over and answers back does so one at a time if it is woken for each, and takes the processor from
-//! whoever makes signatures each time. While the tokens have enough to do it may as well come back for several at once.
+//! whoever makes signatures each time. While work lies ready at every token it may as well come back for several at once.
 
 use std::{
-    mem,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
-    thread::{self, Thread},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
-/// From how many waiting jobs on there is time for a rest.
-const MANY: usize = 16;
+/// How long a rest takes at most.
+const LONGEST: Duration = Duration::from_millis(2);
 
-/// How many waiting jobs end every rest: workers must not run out of them meanwhile.
-const FEW: usize = 8;
+/// And at least. A token that is through with its work sooner answers so often that several answers are there by themselves.
+const SHORTEST: Duration = Duration::from_micros(500);
 
-/// How long a rest takes at most: about two RSA-2048 signatures of a processor.
-const REST: Duration = Duration::from_micros(500);
+/// One part in so many of the time that the work lasts is rested. In the rest of it the next work has to come.
+const PART: u64 = 4;
 
-/// A count that all tokens and the threads that rest share.
+/// Until when each token has something to do. All tokens and the threads that rest share it.
 #[derive(Debug, Clone)]
 pub struct Backlog(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    waiting: AtomicUsize,
-    resting: Mutex<Vec<Thread>>,
-    rest: Duration,
+    /// Times are nanoseconds since then.
+    origin: Instant,
+    tokens: Mutex<Vec<Arc<AtomicU64>>>,
+}
+
+/// One token's part.
+#[derive(Debug)]
+pub(crate) struct Share {
+    origin: Instant,
+    until: Arc<AtomicU64>,
 }
 
 impl Default for Backlog {
     fn default() -> Self {
-        Self::with_rest(REST)
+        Self(Arc::new(Inner {
+            origin: Instant::now(),
+            tokens: Mutex::default(),
+        }))
     }
 }
 
 impl Backlog {
-    fn with_rest(rest: Duration) -> Self {
-        Self(Arc::new(Inner {
-            waiting: AtomicUsize::new(0),
-            resting: Mutex::default(),
-            rest,
-        }))
-    }
-
-    /// Lets the calling thread sleep for up to half a millisecond if many jobs wait, and until few do. Returns at once
-    /// otherwise.
+    /// Lets the calling thread sleep for a quarter of the time for which every busy token has work lying ready, two
+    /// milliseconds at most. Returns at once if that is less than half a millisecond.
     pub fn rest(&self) {
-        let Inner { waiting, resting, rest } = &*self.0;
-        if waiting.load(Ordering::Relaxed) < MANY {
-            return;
+        if let Some(rest) = self.rest_at(self.0.origin.elapsed()) {
+            thread::park_timeout(rest);
         }
-        resting_threads(resting).push(thread::current());
-        // Again, for those who counted down before they could see this thread.
-        if waiting.load(Ordering::SeqCst) > FEW {
-            thread::park_timeout(*rest);
-        }
-        let id = thread::current().id();
-        resting_threads(resting).retain(|thread| thread.id() != id);
     }
 
-    #[cfg(test)]
-    pub(crate) fn waiting(&self) -> usize {
-        self.0.waiting.load(Ordering::SeqCst)
-    }
-
-    pub(crate) fn add(&self) {
-        self.0.waiting.fetch_add(1, Ordering::SeqCst);
-    }
-
-    pub(crate) fn remove(&self, jobs: usize) {
-        let before = self.0.waiting.fetch_sub(jobs, Ordering::SeqCst);
-        if before > FEW && before - jobs <= FEW {
-            for thread in mem::take(&mut *resting_threads(&self.0.resting)) {
-                thread.unpark();
-            }
+    /// A place for one more token.
+    pub(crate) fn share(&self) -> Share {
+        let until = Arc::new(AtomicU64::new(0));
+        let mut tokens = self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        tokens.push(Arc::clone(&until));
+        Share {
+            origin: self.0.origin,
+            until,
         }
+    }
+
+    fn rest_at(&self, now: Duration) -> Option<Duration> {
+        let now = nanoseconds(now);
+        let tokens = self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let busy = tokens.iter().map(|until| until.load(Ordering::Relaxed));
+        let first = busy.filter(|until| *until > now).min()?;
+        let rest = Duration::from_nanos((first - now) / PART).min(LONGEST);
+        (rest >= SHORTEST).then_some(rest)
     }
 }
 
-fn resting_threads(resting: &Mutex<Vec<Thread>>) -> std::sync::MutexGuard<'_, Vec<Thread>> {
-    resting.lock().unwrap_or_else(PoisonError::into_inner)
+impl Share {
+    /// The token has so much to do from now on.
+    pub(crate) fn lasts(&self, time: Duration) {
+        let until = nanoseconds(self.origin.elapsed().saturating_add(time));
+        self.until.store(until, Ordering::Relaxed);
+    }
+}
+
+/// Enough for five hundred years.
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
-    const FOR_EVER: Duration = Duration::from_secs(100_000);
-
-    fn with_jobs(jobs: usize) -> Backlog {
-        let backlog = Backlog::with_rest(FOR_EVER);
-        (0..jobs).for_each(|_| backlog.add());
-        backlog
-    }
-
-    fn are_resting(backlog: &Backlog) -> usize {
-        resting_threads(&backlog.0.resting).len()
-    }
-
-    /// Starts two threads that rest, and returns once they do.
-    fn two_rest(backlog: &Backlog) -> [thread::JoinHandle<()>; 2] {
-        let threads = [(); 2].map(|()| {
-            let backlog = backlog.clone();
-            thread::spawn(move || backlog.rest())
-        });
-        while are_resting(backlog) < 2 {
-            thread::yield_now();
+    /// Tokens with so many milliseconds' work each, half a millisecond after they said so.
+    fn rest_with(milliseconds: &[u64]) -> Option<Duration> {
+        let backlog = Backlog::default();
+        for each in milliseconds {
+            let share = backlog.share();
+            share.until.store(each * 1_000_000, Ordering::Relaxed);
         }
-        threads
+        backlog.rest_at(Duration::from_micros(500))
     }
 
     #[test]
-    fn nobody_rests_while_there_are_not_many_jobs() {
-        with_jobs(MANY - 1).rest();
+    fn nobody_rests_while_no_token_has_anything_to_do() {
+        assert_eq!(rest_with(&[]), None);
+        assert_eq!(rest_with(&[0, 0]), None);
     }
 
     #[test]
-    fn whoever_rests_is_woken_as_soon_as_few_jobs_are_left() {
-        let backlog = with_jobs(MANY);
-        let threads = two_rest(&backlog);
-        (FEW + 1..MANY).for_each(|_| backlog.remove(1));
-        assert_eq!(are_resting(&backlog), 2);
-        backlog.remove(1);
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
-        assert_eq!(are_resting(&backlog), 0);
+    fn a_rest_takes_a_quarter_of_the_time_that_the_token_with_the_least_work_has_left() {
+        assert_eq!(rest_with(&[9, 5, 0]), Some(Duration::from_micros(1125)));
     }
 
     #[test]
-    fn many_jobs_that_go_at_once_end_the_rest_as_well() {
-        let backlog = with_jobs(MANY * 2);
-        let threads = two_rest(&backlog);
-        backlog.remove(MANY * 2);
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
-        backlog.rest();
+    fn a_rest_ends_however_much_there_is_to_do() {
+        assert_eq!(rest_with(&[1000]), Some(LONGEST));
     }
 
     #[test]
-    fn a_rest_ends_by_itself() {
-        let backlog = Backlog::with_rest(Duration::from_micros(1));
-        (0..MANY).for_each(|_| backlog.add());
-        backlog.rest();
-        assert_eq!(are_resting(&backlog), 0);
+    fn nobody_rests_while_a_token_is_soon_through_with_its_work() {
+        assert_eq!(rest_with(&[9, 2]), None);
+    }
+
+    #[test]
+    fn what_a_token_has_to_do_counts_from_when_it_says_so() {
+        let backlog = Backlog::default();
+        let share = backlog.share();
+        share.lasts(Duration::from_secs(100_000));
+        assert_eq!(backlog.rest_at(backlog.0.origin.elapsed()), Some(LONGEST));
+        share.lasts(Duration::ZERO);
+        assert_eq!(backlog.rest_at(backlog.0.origin.elapsed()), None);
     }
 }

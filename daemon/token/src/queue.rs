@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{backlog::Backlog, wait::several_processors};
+use crate::wait::several_processors;
 
 /// How long a worker that has run out of jobs looks for the next one before it sleeps. A caller with one request in flight
 /// sends the next one within this time, and waking a sleeper on another processor takes longer than many a signature. One
@@ -53,8 +53,6 @@ pub(crate) struct Queue<T> {
     news: AtomicBool,
     look: Duration,
     capacity: usize,
-    /// What waits here is counted there as well.
-    backlog: Backlog,
 }
 
 #[derive(Debug)]
@@ -69,7 +67,7 @@ struct State<T> {
 }
 
 impl<T> Queue<T> {
-    pub(crate) fn new(capacity: usize, backlog: Backlog) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         let state = State {
             interactive: VecDeque::new(),
             bulk: VecDeque::new(),
@@ -82,7 +80,6 @@ impl<T> Queue<T> {
             news: AtomicBool::new(false),
             look: if several_processors() { LOOK } else { Duration::ZERO },
             capacity,
-            backlog,
         }
     }
 
@@ -98,7 +95,6 @@ impl<T> Queue<T> {
             Priority::Interactive => state.interactive.push_back(job),
             Priority::Bulk => state.bulk.push_back(job),
         }
-        self.backlog.add();
         self.wake(state);
         Ok(())
     }
@@ -117,7 +113,6 @@ impl<T> Queue<T> {
             return Some(job);
         }
         state.interactive.push_front(job);
-        self.backlog.add();
         self.wake(state);
         None
     }
@@ -132,7 +127,6 @@ impl<T> Queue<T> {
                 return Next::Over;
             }
             if let Some(job) = state.interactive.pop_front().or_else(|| state.bulk.pop_front()) {
-                self.backlog.remove(1);
                 return Next::Job(job);
             }
             let left = latest.map(|latest| latest.saturating_duration_since(Instant::now()));
@@ -151,9 +145,7 @@ impl<T> Queue<T> {
     /// The next job, if there is one now.
     pub(crate) fn try_take(&self) -> Option<T> {
         let mut state = self.lock();
-        let job = state.interactive.pop_front().or_else(|| state.bulk.pop_front())?;
-        self.backlog.remove(1);
-        Some(job)
+        state.interactive.pop_front().or_else(|| state.bulk.pop_front())
     }
 
     /// Takes out the jobs that nobody should start any more.
@@ -172,7 +164,6 @@ impl<T> Queue<T> {
                 }
             }
         }
-        self.backlog.remove(removed.len());
         removed
     }
 
@@ -187,9 +178,7 @@ impl<T> Queue<T> {
         self.news.store(true, Ordering::Relaxed);
         state.asleep.drain(..).for_each(|worker| worker.unpark());
         let State { interactive, bulk, .. } = &mut *state;
-        let jobs: Vec<T> = interactive.drain(..).chain(bulk.drain(..)).collect();
-        self.backlog.remove(jobs.len());
-        jobs
+        interactive.drain(..).chain(bulk.drain(..)).collect()
     }
 
     /// Looks for news for a while, without the lock.
@@ -260,7 +249,7 @@ mod tests {
 
     #[test]
     fn interactive_jobs_go_first_and_each_kind_in_order() {
-        let queue = Queue::new(8, Backlog::default());
+        let queue = Queue::new(8);
         for (job, priority) in [
             (1, Priority::Bulk),
             (2, Priority::Interactive),
@@ -275,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_refuses_both_kinds() {
-        let queue = Queue::new(2, Backlog::default());
+        let queue = Queue::new(2);
         queue.push(1, Priority::Bulk).unwrap();
         queue.push(2, Priority::Interactive).unwrap();
         assert_eq!(queue.push(3, Priority::Interactive), Err(Refusal::Full));
@@ -286,14 +275,14 @@ mod tests {
 
     #[test]
     fn closing_returns_what_waited_and_lets_workers_go() {
-        let queue = Arc::new(Queue::<u8>::new(2, Backlog::default()));
+        let queue = Arc::new(Queue::<u8>::new(2));
         let waiting = Arc::clone(&queue);
         let worker = thread::spawn(move || waiting.take());
         wait_until(&queue, |state| state.asleep.len() == 1);
         assert_eq!(queue.close(), []);
         assert_eq!(worker.join().unwrap(), None);
 
-        let queue = Queue::new(2, Backlog::default());
+        let queue = Queue::new(2);
         queue.push(1, Priority::Bulk).unwrap();
         queue.push(2, Priority::Interactive).unwrap();
         assert_eq!(queue.close(), [2, 1]);
@@ -304,7 +293,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_is_in_a_hurry_waits_no_longer_than_it_said() {
-        let queue = Queue::<u8>::new(2, Backlog::default());
+        let queue = Queue::<u8>::new(2);
         let begun = Instant::now();
         let patience = Duration::from_millis(20);
         assert_eq!(queue.next(Some(patience)), Next::Nothing);
@@ -318,7 +307,7 @@ mod tests {
 
     #[test]
     fn the_worker_that_fell_asleep_last_is_woken_first() {
-        let queue = Arc::new(Queue::<u8>::new(2, Backlog::default()));
+        let queue = Arc::new(Queue::<u8>::new(2));
         let (report, woken) = mpsc::sync_channel(1);
         let workers: Vec<_> = (1..=3)
             .map(|number| {
@@ -343,7 +332,7 @@ mod tests {
 
     #[test]
     fn nobody_is_woken_for_the_first_job_while_a_worker_looks() {
-        let mut queue = Queue::<u8>::new(2, Backlog::default());
+        let mut queue = Queue::<u8>::new(2);
         queue.look = Duration::from_secs(3600);
         let queue = Arc::new(queue);
         let looking = taking(&queue);
@@ -359,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_looks_sees_the_end() {
-        let mut queue = Queue::<u8>::new(2, Backlog::default());
+        let mut queue = Queue::<u8>::new(2);
         queue.look = Duration::from_secs(3600);
         let queue = Arc::new(queue);
         let looking = taking(&queue);
@@ -381,7 +370,7 @@ mod tests {
         for look in [Duration::ZERO, Duration::from_micros(1), LOOK] {
             // With one place, every worker has run out of jobs when the next one comes.
             for capacity in [1, 4] {
-                let queue = Queue::<u32>::new(capacity, Backlog::default());
+                let queue = Queue::<u32>::new(capacity);
                 every_job_is_taken_once(Queue { look, ..queue });
             }
         }
@@ -417,31 +406,11 @@ mod tests {
 
     #[test]
     fn jobs_that_are_too_old_are_taken_out_of_the_middle() {
-        let queue = Queue::new(8, Backlog::default());
+        let queue = Queue::new(8);
         for job in 1..=4 {
             queue.push(job, Priority::Bulk).unwrap();
         }
         assert_eq!(queue.remove_if(|job| job % 2 == 0), [2, 4]);
         assert_eq!([queue.take(), queue.take()], [Some(1), Some(3)]);
-    }
-
-    #[test]
-    fn whatever_way_a_job_goes_it_is_no_longer_counted_as_waiting() {
-        let backlog = Backlog::default();
-        let queues = [4, 4].map(|capacity| Queue::new(capacity, backlog.clone()));
-        for queue in &queues {
-            (0..4).for_each(|job| queue.push(job, Priority::Bulk).unwrap());
-            assert_eq!(queue.push(4, Priority::Bulk), Err(Refusal::Full));
-        }
-        assert_eq!(backlog.waiting(), 8);
-        assert_eq!(queues[0].put_back(queues[0].take().unwrap()), None);
-        queues[1].take();
-        assert_eq!(backlog.waiting(), 7);
-        assert_eq!(queues[0].remove_if(|job| *job == 3), [3]);
-        assert_eq!(backlog.waiting(), 6);
-        for queue in &queues {
-            queue.close();
-        }
-        assert_eq!(backlog.waiting(), 0);
     }
 }

@@ -80,7 +80,7 @@ impl StartingModule<'_> {
 
 impl Tokens {
     /// Checks names and starts a process for each module that tokens use. A token that is absent, locked or hung does not
-    /// hold up the start: its state says what it is. What waits at any of them is counted in `backlog`.
+    /// hold up the start: its state says what it is. For how long each has something to do is told to `backlog`.
     ///
     /// Call it in a tokio runtime with I/O, on a thread that may block.
     ///
@@ -153,11 +153,7 @@ impl Tokens {
     ///
     /// # Errors
     /// As [`Tokens::start`], and a module that cannot be initialised.
-    pub fn start_in_process(
-        modules: &[ModuleConfig],
-        tokens: Vec<TokenConfig>,
-        backlog: &Backlog,
-    ) -> Result<Self, StartError> {
+    pub fn start_in_process(modules: &[ModuleConfig], tokens: Vec<TokenConfig>) -> Result<Self, StartError> {
         check(modules, &tokens)?;
         let mut all = Self::none();
         let mut first: Vec<(&ModuleConfig, String, Arc<Loading>)> = Vec::new();
@@ -166,7 +162,7 @@ impl Tokens {
             let loading = loading.map_err(no_thread(&config.name))?;
             first.push((config, users(&tokens), Arc::clone(&loading)));
             for token in tokens {
-                all.start_thread(token, Arc::clone(&loading), backlog)?;
+                all.start_thread(token, Arc::clone(&loading))?;
             }
         }
         let latest = Instant::now() + LOAD_PATIENCE;
@@ -221,8 +217,9 @@ impl Tokens {
         events: &SyncSender<Event>,
         backlog: &Backlog,
     ) -> Result<Ward, StartError> {
-        let Parts { pins, board, queue } = Parts::new(&config, backlog)?;
-        let courier = Arc::new(Courier::new(Arc::clone(&board), Arc::clone(&queue), config.sessions));
+        let Parts { pins, board, queue } = Parts::new(&config)?;
+        let courier = Courier::new(Arc::clone(&board), Arc::clone(&queue), config.sessions, backlog.share());
+        let courier = Arc::new(courier);
         self.add(Front {
             board: Arc::clone(&board),
             gate: Gate::new(config.queue),
@@ -253,13 +250,8 @@ impl Tokens {
         })
     }
 
-    fn start_thread(
-        &mut self,
-        config: TokenConfig,
-        loading: Arc<Loading>,
-        backlog: &Backlog,
-    ) -> Result<(), StartError> {
-        let Parts { pins, board, queue } = Parts::new(&config, backlog)?;
+    fn start_thread(&mut self, config: TokenConfig, loading: Arc<Loading>) -> Result<(), StartError> {
+        let Parts { pins, board, queue } = Parts::new(&config)?;
         let token = EngineToken {
             board: Arc::clone(&board),
             jobs: Jobs::Queue(Arc::clone(&queue)),
@@ -370,13 +362,13 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(config: &TokenConfig, backlog: &Backlog) -> Result<Self, StartError> {
+    fn new(config: &TokenConfig) -> Result<Self, StartError> {
         let guard = PinGuard::new(config.pin_memory.clone(), config.pin.clone(), config.pin_pad);
         let guard = guard.map_err(|error| no_thread(&config.name)(std::io::Error::other(error)))?;
         Ok(Self {
             pins: Arc::new(Mutex::new(guard)),
             board: Arc::new(Board::new(config.name.clone(), config.module.clone(), None)),
-            queue: Arc::new(Queue::new(config.queue, backlog.clone())),
+            queue: Arc::new(Queue::new(config.queue)),
         })
     }
 }
@@ -428,10 +420,7 @@ mod tests {
     use super::*;
 
     fn refusal(modules: Vec<ModuleConfig>, tokens: Vec<TokenConfig>) -> String {
-        Tokens::start_in_process(&modules, tokens, &Backlog::default())
-            .err()
-            .unwrap()
-            .to_string()
+        Tokens::start_in_process(&modules, tokens).err().unwrap().to_string()
     }
 
     #[test]
@@ -444,6 +433,6 @@ mod tests {
 
     #[test]
     fn a_module_that_no_token_uses_is_not_loaded() {
-        assert!(Tokens::start_in_process(&[module("m")], vec![], &Backlog::default()).is_ok());
+        assert!(Tokens::start_in_process(&[module("m")], vec![]).is_ok());
     }
 }

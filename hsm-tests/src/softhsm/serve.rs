@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::{Context, Result};
 use chancery_token::{
-    Backlog, Digest, Dispatch, KeyId, ModuleConfig, Pin, SignInput, SignMechanism, TokenConfig, TokenError,
-    TokenHandle, TokenSelector, TokenState, TokenStatus, Tokens,
+    Digest, Dispatch, KeyId, ModuleConfig, Pin, SignInput, SignMechanism, TokenConfig, TokenError, TokenHandle,
+    TokenSelector, TokenState, TokenStatus, Tokens,
 };
 
 use super::{SoftHsm, Token, built_library};
@@ -61,7 +61,6 @@ fn start_on(path: PathBuf, tokens: Vec<TokenConfig>) -> Result<Tokens> {
             load_time: PATIENCE,
         }],
         tokens,
-        &Backlog::default(),
     )?)
 }
 

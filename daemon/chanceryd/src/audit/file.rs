@@ -16,6 +16,9 @@ use crate::caller::hex;
 /// How far back from the end a record is looked for.
 const WINDOW: u64 = 16 * MAX_LINE as u64;
 
+/// So many records at most are written before `FILE.head` says so.
+const MAX_BEHIND: u64 = 64;
+
 /// The end of the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct End {
@@ -33,6 +36,8 @@ pub(super) struct Writer {
     file: Arc<File>,
     /// `FILE.head`, locked for as long as this lives.
     head: File,
+    /// The last record that it names.
+    named: End,
     end: End,
     /// The line that was written last: its memory serves the next one.
     line: Vec<u8>,
@@ -59,6 +64,7 @@ impl Writer {
             path: path.to_owned(),
             file: Arc::new(file),
             head,
+            named: known.unwrap_or(End::NONE),
             end: known.unwrap_or(End::NONE),
             line: Vec::new(),
             sync_each,
@@ -77,6 +83,7 @@ impl Writer {
             source,
         });
         let result = reopened.and_then(|file| {
+            self.write_head()?;
             // What was written to the file before stays durable under the name it has now.
             let _ = self.file.sync_data();
             self.file = Arc::new(file);
@@ -100,10 +107,22 @@ impl Writer {
         let hash = record::encode(&mut self.line, seq, self.end.hash, SystemTime::now(), body)?;
         self.write_line().map_err(|error| self.close("write to it", &error))?;
         self.end = End { seq, hash };
+        if self.sync_each || seq.saturating_sub(self.named.seq) >= MAX_BEHIND {
+            self.write_head()?;
+        }
+        Ok(seq)
+    }
+
+    /// Has `FILE.head` name the last record, unless it does. A failure closes the trail.
+    pub(super) fn write_head(&mut self) -> Result<(), AuditError> {
+        if self.named == self.end {
+            return Ok(());
+        }
         self.head
             .write_all_at(&encode_head(self.end), 0)
             .map_err(|error| self.close("write FILE.head", &error))?;
-        Ok(seq)
+        self.named = self.end;
+        Ok(())
     }
 
     /// Closes the trail until it is reopened.
@@ -191,6 +210,16 @@ impl Writer {
             }))?;
         }
         Ok(())
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if self.closed.is_none()
+            && let Err(error) = self.write_head()
+        {
+            tracing::error!(%error, "records that are cut off the end of the audit trail would not be missed");
+        }
     }
 }
 

@@ -102,6 +102,42 @@ fn the_chain_goes_on_after_a_restart_and_after_rotation_while_running_and_while_
     );
 }
 
+/// The number of the record that `FILE.head` names.
+fn named(path: &Path) -> u64 {
+    let head = fs::File::open(head_path(path)).unwrap();
+    file::read_head(&head).unwrap().map_or(0, |end| end.seq)
+}
+
+#[test]
+fn the_companion_names_the_last_record_once_the_trail_is_settled_or_dropped() {
+    let (_directory, path) = scene();
+    let trail = Trail::open(&path, Sync::Never).unwrap();
+    trail.refusal(&event(&caller()), "NOT_PERMITTED").unwrap();
+    trail.settle();
+    assert_eq!(named(&path), 1);
+    trail.note("started", "").unwrap();
+    assert_eq!(named(&path), 2, "a note settles by itself");
+    trail.refusal(&event(&caller()), "NOT_PERMITTED").unwrap();
+    drop(trail);
+    assert_eq!(named(&path), 3);
+}
+
+#[test]
+fn the_companion_is_never_more_than_64_records_behind_and_none_if_each_is_flushed() {
+    for (sync, most) in [(Sync::Never, 64), (Sync::Always, 0)] {
+        let (_directory, path) = scene();
+        let trail = Trail::open(&path, sync).unwrap();
+        for written in 1..=200 {
+            trail.refusal(&event(&caller()), "NOT_PERMITTED").unwrap();
+            assert!(
+                written - named(&path) <= most,
+                "{written} written, {} named",
+                named(&path)
+            );
+        }
+    }
+}
+
 #[test]
 fn a_second_daemon_does_not_get_the_trail() {
     let (_directory, path) = scene();

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
-
-use chancery_token::Backlog;
 
 use super::{EX_CONFIG, fail, with_causes};
 use crate::config::Config;
 use crate::listen::Activated;
 use crate::traces::Exporter;
+use crate::wire::{self, BeforeSleep};
 use crate::{app, hardening, logging};
 
 /// How long tasks that are still there after the drain may take to notice that they are cancelled.
@@ -23,16 +23,8 @@ pub fn run(file: &Path) -> ExitCode {
         Err(error) => return fail(EX_CONFIG, error),
     };
     let activated = Activated::from_environment();
-    let backlog = Backlog::default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(wire_threads())
-        .on_thread_park({
-            let backlog = backlog.clone();
-            move || backlog.rest()
-        })
-        .enable_all()
-        .build();
-    let runtime = match runtime {
+    let before_sleep = Arc::new(BeforeSleep::default());
+    let runtime = match wire::runtime(&before_sleep) {
         Ok(runtime) => runtime,
         Err(error) => return fail(1, format_args!("the runtime cannot be started: {error}")),
     };
@@ -53,7 +45,7 @@ pub fn run(file: &Path) -> ExitCode {
     if let Err(error) = hardening::apply() {
         return fail(1, format_args!("core dumps cannot be switched off: {error}"));
     }
-    let served = runtime.block_on(app::serve(config, file, level, activated, backlog));
+    let served = runtime.block_on(app::serve(config, file, level, activated, &before_sleep));
     if let Some(exporter) = exporter {
         exporter.finish();
     }
@@ -74,10 +66,4 @@ pub fn run(file: &Path) -> ExitCode {
             fail(1, error)
         }
     }
-}
-
-/// Threads that speak HTTP/2 and TLS and read short messages: half the processors. The tokens' workers and the reading of long
-/// messages have threads of their own, and the fewer share the requests, the more each finds at hand when it is woken.
-fn wire_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
 }

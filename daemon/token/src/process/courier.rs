@@ -15,6 +15,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{
+    backlog::Share,
     board::{Board, lock},
     error::TokenError,
     job::{Answer, Job, Retry},
@@ -26,13 +27,13 @@ use crate::{
 
 /// So much work lies ready in the socket, so that workers need not wait for this side. What lies there can no longer be
 /// overtaken, so a slow token gets none.
-const AHEAD: Duration = Duration::from_millis(2);
+const AHEAD: Duration = Duration::from_millis(6);
 
 /// And no more than so many jobs.
-const MAX_AHEAD: usize = 12;
+const MAX_AHEAD: usize = 40;
 
-/// How much of the average pace the latest answer makes up: one part in so many.
-const SMOOTHING: u32 = 8;
+/// How much of the average pace the answers that are read together make up: one part in so many.
+const SMOOTHING: u32 = 4;
 
 /// Answers that are read before other tasks have their turn.
 const TURN: usize = 64;
@@ -44,6 +45,7 @@ pub(crate) struct Courier {
     board: Arc<Board>,
     queue: Arc<Queue<Job>>,
     sessions: usize,
+    backlog: Share,
     state: Mutex<State>,
 }
 
@@ -54,8 +56,10 @@ struct State {
     open: bool,
     flying: HashMap<u64, Flight>,
     next: u64,
-    /// When the token last answered, or was first given something to do.
+    /// When answers were last read, or the token was first given something to do.
     progress: Option<Instant>,
+    /// Answers that have been read since.
+    landed: u32,
     /// Between two answers while there is always a next job, of late.
     pace: Option<Duration>,
     /// Sessions that the token has turned out to allow, if fewer than configured.
@@ -63,6 +67,21 @@ struct State {
     /// What made no sense in an answer of the process.
     nonsense: Option<String>,
     packet: Zeroizing<Vec<u8>>,
+}
+
+impl State {
+    /// The answers of one round have been read.
+    fn note_pace(&mut self, now: Instant) {
+        let landed = std::mem::take(&mut self.landed);
+        if landed == 0 {
+            return;
+        }
+        if let Some(before) = self.progress.replace(now) {
+            let took = now.saturating_duration_since(before) / landed;
+            let pace = self.pace.unwrap_or(took);
+            self.pace = Some(pace - pace / SMOOTHING + took / SMOOTHING);
+        }
+    }
 }
 
 struct Flight {
@@ -73,11 +92,12 @@ struct Flight {
 }
 
 impl Courier {
-    pub(crate) fn new(board: Arc<Board>, queue: Arc<Queue<Job>>, sessions: usize) -> Self {
+    pub(crate) fn new(board: Arc<Board>, queue: Arc<Queue<Job>>, sessions: usize, backlog: Share) -> Self {
         Self {
             board,
             queue,
             sessions,
+            backlog,
             state: Mutex::default(),
         }
     }
@@ -101,7 +121,16 @@ impl Courier {
     /// Gives the process what it can do soon.
     pub(crate) fn pump(&self) {
         let mut state = lock(&self.state);
-        let state = &mut *state;
+        self.hand_over(&mut state);
+        if let Some(pace) = state.pace {
+            let at_once = state.allowed.unwrap_or(self.sessions);
+            let ahead = state.flying.len().saturating_sub(at_once);
+            self.backlog
+                .lasts(pace.saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX)));
+        }
+    }
+
+    fn hand_over(&self, state: &mut State) {
         let Some(socket) = state.socket.as_ref().filter(|_| state.open) else {
             return;
         };
@@ -195,6 +224,7 @@ impl Courier {
                 }
             }
             drop(ready);
+            lock(&self.state).note_pace(Instant::now());
             self.pump();
         }
     }
@@ -205,12 +235,7 @@ impl Courier {
         let Some(flight) = state.flying.remove(&frame.id) else {
             return;
         };
-        let now = Instant::now();
-        if let Some(before) = state.progress.replace(now) {
-            let took = now - before;
-            let pace = state.pace.unwrap_or(took);
-            state.pace = Some(pace - pace / SMOOTHING + took / SMOOTHING);
-        }
+        state.landed += 1;
         let answer: Answer = match frame.answer {
             AnswerBody::Done(octets) => Ok(octets),
             AnswerBody::Failed(error) => Err(error),
@@ -318,17 +343,34 @@ mod tests {
     #[test]
     fn a_quick_token_has_jobs_lying_ready_and_a_slow_one_has_none() {
         assert_eq!(window(4, None), 4);
-        assert_eq!(window(4, Some(Duration::from_millis(500))), 4);
-        assert_eq!(window(4, Some(Duration::from_micros(500))), 8);
+        assert_eq!(window(4, Some(Duration::from_millis(7))), 4);
+        assert_eq!(window(4, Some(Duration::from_micros(500))), 16);
         assert_eq!(window(4, Some(Duration::from_micros(50))), 4 + MAX_AHEAD);
         assert_eq!(window(1, Some(Duration::ZERO)), 1 + MAX_AHEAD);
+    }
+
+    #[test]
+    fn the_pace_is_the_same_whether_answers_are_read_one_by_one_or_together() {
+        let start = Instant::now();
+        let mut state = State {
+            progress: Some(start),
+            ..State::default()
+        };
+        state.landed = 1;
+        state.note_pace(start + Duration::from_micros(100));
+        assert_eq!(state.pace, Some(Duration::from_micros(100)));
+        state.landed = 20;
+        state.note_pace(start + Duration::from_micros(2100));
+        assert_eq!(state.pace, Some(Duration::from_micros(100)));
+        state.note_pace(start + Duration::from_secs(60));
+        assert_eq!(state.pace, Some(Duration::from_micros(100)), "nothing was read");
     }
 
     #[tokio::test]
     async fn an_answer_that_makes_no_sense_is_a_reason_to_end_the_process() {
         let board = Arc::new(Board::new("t".into(), "m".into(), None));
-        let queue = Arc::new(Queue::new(1, Backlog::default()));
-        let courier = Arc::new(Courier::new(board, queue, 1));
+        let queue = Arc::new(Queue::new(1));
+        let courier = Arc::new(Courier::new(board, queue, 1, Backlog::default().share()));
         let (ours, theirs) = pair().unwrap();
         let ours = Arc::new(ours);
         courier.connect(Arc::clone(&ours));

@@ -127,7 +127,7 @@ pub(crate) fn serve(arguments: &[&str]) -> Result<()> {
     let own_process = way == OWN_PROCESS;
     let starting = move || match own_process {
         true => Tokens::start(&modules, tokens, &launch, &backlog),
-        false => Tokens::start_in_process(&modules, tokens, &backlog),
+        false => Tokens::start_in_process(&modules, tokens),
     };
     let tokens = runtime.block_on(async { spawn_blocking(starting).await })??;
     let handle = tokens.handles().first().context("a token was configured")?.clone();
