@@ -13,9 +13,11 @@ use chancery::{
     Client, Error, Pin as SentPin, UnlockTerms,
     v1::{Token, TokenState},
 };
+use cryptoki_sys::CKR_MECHANISM_INVALID;
 use hsm_tests::{
     daemon::{Daemon, PIN, Pin, Setup, WRONG_PIN},
     people::Person,
+    softhsm::fault::Fault,
 };
 use tokio::time::timeout;
 
@@ -34,7 +36,10 @@ struct Scene {
 
 impl Scene {
     async fn start(pin: Pin) -> Self {
-        let setup = Setup::new().token_with_pin("card", &[Person::Alice], pin).faulty();
+        let setup = Setup::new()
+            .configure("limits", "absent_wait = \"0s\"")
+            .token_with_pin("card", &[Person::Alice], pin)
+            .faulty();
         // The harness waits for the tokens in a runtime of its own.
         let daemon = tokio::task::spawn_blocking(|| setup.start()).await.unwrap().unwrap();
         let client = Client::connect(&daemon.address()).await.unwrap();
@@ -66,20 +71,22 @@ impl Scene {
 
     /// The token once it is locked.
     async fn until_locked(&self) -> Token {
+        self.until(TokenState::Locked).await
+    }
+
+    /// The token once it stands so.
+    async fn until(&self, state: TokenState) -> Token {
         let mut watch = self.client.watch_tokens(None).await.unwrap();
         let wait = async {
             loop {
                 let told = watch.next().await.unwrap().expect("the daemon still runs");
-                if let Some(token) = told
-                    .tokens
-                    .into_iter()
-                    .find(|token| token.state() == TokenState::Locked)
-                {
+                if let Some(token) = told.tokens.into_iter().find(|token| token.state() == state) {
                     return token;
                 }
             }
         };
-        timeout(DEADLINE, wait).await.expect("the token is not locked")
+        let waited = timeout(DEADLINE, wait).await;
+        waited.unwrap_or_else(|_| panic!("the token is not {state:?}"))
     }
 
     async fn token(&self) -> Token {
@@ -131,6 +138,89 @@ async fn of_many_at_once_no_more_than_the_uses_reach_the_token() {
     }
     assert_eq!((signed, scene.calls("C_Sign")), (5, 5));
     scene.until_locked().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_of_a_token_that_is_still_being_unlocked_spends_no_use() {
+    let scene = Scene::start(Pin::None).await;
+    // Its keys are known from then on.
+    scene.unlock(PIN, None, None).await.unwrap();
+    scene.client.lock("tokens/card").await.unwrap();
+    let faults = scene.daemon.faults().unwrap();
+    faults.put("C_Login", Fault::hang()).unwrap();
+    let unlocking = tokio::spawn({
+        let client = scene.client.clone();
+        let terms = UnlockTerms {
+            expire_after: None,
+            max_uses: NonZeroU64::new(2),
+        };
+        let pin = SentPin::new(PIN.as_bytes().to_vec()).unwrap();
+        async move { client.unlock_on("tokens/card", pin, terms).await }
+    });
+    let hangs = async {
+        while faults.hits("C_Login").unwrap() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, hangs).await.expect("nobody logs in");
+    for _ in 0..5 {
+        scene.assert_signing_is_refused().await;
+    }
+    faults.take_back_all().unwrap();
+    let token = unlocking.await.unwrap().unwrap();
+    assert_eq!((token.state(), token.unlock_uses_left), (TokenState::Ready, Some(2)));
+    scene.sign().await.unwrap();
+    scene.sign().await.unwrap();
+    scene.assert_signing_is_refused().await;
+    assert_eq!(scene.calls("C_Sign"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_of_a_token_that_is_away_spends_no_use() {
+    let scene = Scene::start(Pin::None).await;
+    scene.unlock(PIN, None, Some(2)).await.unwrap();
+    let serial = &scene.daemon.token("card").unwrap().serial;
+    let card = scene.daemon.faults().unwrap().token(serial).unwrap();
+    card.pull().unwrap();
+    // The first of these may find out that it is away.
+    for _ in 0..5 {
+        scene.sign().await.unwrap_err();
+    }
+    card.put_back().unwrap();
+    let token = scene.until(TokenState::Ready).await;
+    assert_eq!(token.unlock_uses_left, Some(2));
+    scene.sign().await.unwrap();
+    scene.sign().await.unwrap();
+    scene.assert_signing_is_refused().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_token_refuses_before_it_uses_the_key_spends_no_use() {
+    let scene = Scene::start(Pin::None).await;
+    scene.unlock(PIN, None, Some(1)).await.unwrap();
+    let faults = scene.daemon.faults().unwrap();
+    faults
+        .put("C_SignInit", Fault::answer(CKR_MECHANISM_INVALID).once())
+        .unwrap();
+    scene.sign().await.unwrap_err();
+    assert_eq!(scene.token().await.unlock_uses_left, Some(1));
+    scene.sign().await.unwrap();
+    scene.until_locked().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_use_is_spent_where_nobody_knows_whether_it_was_made() {
+    let scene = Scene::start(Pin::None).await;
+    scene.unlock(PIN, None, Some(1)).await.unwrap();
+    let faults = scene.daemon.faults().unwrap();
+    faults
+        .put("C_Sign", Fault::segfault().behind_the_call().once())
+        .unwrap();
+    // Without a limit the next process would have been given it.
+    scene.sign().await.unwrap_err();
+    scene.until_locked().await;
+    scene.assert_signing_is_refused().await;
+    assert_eq!(scene.calls("C_Sign"), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,6 +14,7 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
+    allowance::Limit,
     catalogue::Catalogue,
     error::TokenError,
     metrics::{MetricsSnapshot, Tally},
@@ -34,6 +35,8 @@ pub(crate) trait Audience: Send + Sync {
 pub(crate) struct Board {
     pub(crate) name: String,
     pub(crate) tally: Tally,
+    /// How much may be done with the keys, for whoever gives jobs to the token.
+    pub(crate) limit: Limit,
     status: Mutex<TokenStatus>,
     ready: AtomicBool,
     /// The token's process has ended, and the next one is expected to have it: whoever wants something of it may wait as long as
@@ -61,6 +64,7 @@ impl Board {
         Self {
             name,
             tally: Tally::default(),
+            limit: Limit::default(),
             status: Mutex::new(status),
             ready: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
@@ -197,6 +201,15 @@ impl Board {
             (TokenState::Locked, _) => TokenError::Locked { token },
             _ => TokenError::Absent { token },
         }
+    }
+
+    /// Why no job is taken now, if none is.
+    pub(crate) fn refusal(&self) -> Option<TokenError> {
+        if !self.is_ready() {
+            return Some(self.unavailable());
+        }
+        let token = || self.name.clone();
+        self.limit.is_spent().then(|| TokenError::Locked { token: token() })
     }
 
     /// Asks whoever started this process for another, if there is anybody.

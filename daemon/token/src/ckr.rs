@@ -77,6 +77,14 @@ impl Failure {
         Self { function, ckr: Ckr(rv) }
     }
 
+    /// Whether it comes before the call that uses the key.
+    pub(crate) fn is_before_use(self) -> bool {
+        matches!(
+            self.function,
+            "C_OpenSession" | "C_SignInit" | "C_DecryptInit" | "C_Login"
+        )
+    }
+
     /// Whether the token is in trouble if it goes on like that. What C_Login says is the PIN guard's business.
     pub(crate) fn climbs(self) -> bool {
         self.function != "C_Login" && self.ckr.remedy().climbs()

@@ -10,6 +10,7 @@ use tracing::Span;
 use zeroize::Zeroizing;
 
 use crate::{
+    allowance::Allowance,
     anchor::{Command, Done},
     catalogue::{Catalogue, KeyEntry},
     error::TokenError,
@@ -259,6 +260,12 @@ impl TokenHandle {
         self.command(Command::Lock).await
     }
 
+    /// From now on no more than this is done with its keys; without, there is no limit. What waits for a session counts when it
+    /// gets one.
+    pub fn set_allowance(&self, allowance: Option<Arc<Allowance>>) {
+        self.front.board.limit.set(allowance);
+    }
+
     /// Takes no new work until it is unlocked.
     pub fn drain_by_hand(&self) {
         self.set_drained(Drain::ByHand, true);
@@ -294,8 +301,8 @@ impl TokenHandle {
             let token = self.front.board.name.clone();
             return Err(TokenError::Draining { token });
         };
-        if !self.front.board.is_ready() {
-            return Err(self.front.board.unavailable());
+        if let Some(error) = self.front.board.refusal() {
+            return Err(error);
         }
         let queued = Instant::now();
         let deadline = dispatch.deadline_by(queued + self.time_for(key));

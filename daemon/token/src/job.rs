@@ -128,6 +128,14 @@ impl Job {
             Reply::Socket(socket, id) => socket.answer(id, answer),
         }
     }
+
+    /// Answers that it could not be done, for which the key has surely not been used.
+    pub(crate) fn refuse(self, error: TokenError) {
+        match self.reply {
+            Reply::Caller(_) => self.answer(Err(error)),
+            Reply::Socket(socket, id) => socket.refuse(id, error),
+        }
+    }
 }
 
 #[cfg(test)]

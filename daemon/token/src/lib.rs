@@ -30,6 +30,7 @@
 //!   knows as much.
 #![deny(unsafe_code)]
 
+mod allowance;
 mod anchor;
 mod backlog;
 mod board;
@@ -73,6 +74,7 @@ mod uri;
 mod wait;
 mod worker;
 
+pub use allowance::Allowance;
 pub use backlog::Backlog;
 pub use catalogue::{Catalogue, KeyAlgorithm, KeyEntry, Roles};
 pub use child::{WorkerError, serve as serve_module};

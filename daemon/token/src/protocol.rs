@@ -170,6 +170,8 @@ pub(crate) enum AnswerBody {
     /// A signature, a plaintext or a shared secret.
     Done(Zeroizing<Vec<u8>>),
     Failed(TokenError),
+    /// The same, and the key has surely not been used.
+    Unused(TokenError),
     /// Not started: the worker has no session for it, and others have.
     NotStarted,
 }

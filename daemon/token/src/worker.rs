@@ -89,16 +89,30 @@ impl Worker {
         let begun = Instant::now();
         if begun >= job.deadline {
             let token = self.shared.name.clone();
-            return job.answer(Err(TokenError::DeadlineExceeded { token }));
+            return job.refuse(TokenError::DeadlineExceeded { token });
         }
+        // Behind a socket, whoever gave the job has taken it.
+        let Ok(taken) = self.shared.board.limit.take() else {
+            let token = self.shared.name.clone();
+            return job.refuse(TokenError::Locked { token });
+        };
         if let Some(time) = job.waited(begun) {
             self.shared.board.tally.here.waited(time);
         }
         let mut aftermath = Aftermath::default();
-        match self.perform(&job, &mut aftermath) {
+        let mut key_used = false;
+        let outcome = self.perform(&job, &mut key_used, &mut aftermath);
+        match taken {
+            Some(taken) if !key_used => taken.give_back(),
+            taken => drop(taken),
+        }
+        match outcome {
             Outcome::Answered(answer) => {
                 let (operation, took, succeeded) = (job.work.operation(), begun.elapsed(), answer.is_ok());
-                job.answer(answer);
+                match answer {
+                    Err(error) if !key_used => job.refuse(error),
+                    answer => job.answer(answer),
+                }
                 self.shared.board.tally.here.executed(operation, took);
                 if succeeded {
                     self.shared.note_success();
@@ -127,7 +141,8 @@ impl Worker {
         std::thread::park_timeout(STAND_BACK);
     }
 
-    fn perform(&mut self, job: &Job, aftermath: &mut Aftermath) -> Outcome {
+    /// `key_used` becomes true as soon as the key may have been used.
+    fn perform(&mut self, job: &Job, key_used: &mut bool, aftermath: &mut Aftermath) -> Outcome {
         let mut repairs = 0;
         loop {
             let Some(live) = self.current() else {
@@ -143,7 +158,7 @@ impl Worker {
                 let token = self.shared.name.clone();
                 return Outcome::Answered(Err(TokenError::KeyNotFound { token, key: job.key }));
             };
-            let failure = match self.attempt(&live, key, job) {
+            let failure = match self.attempt(&live, key, job, key_used) {
                 Ok(answer) => return Outcome::Answered(Ok(answer)),
                 Err(Fault::Refused(error)) => return Outcome::Answered(Err(error)),
                 Err(Fault::Outdated) if repairs < MAX_REPAIRS => {
@@ -200,7 +215,13 @@ impl Worker {
         }
     }
 
-    fn attempt(&mut self, live: &Live, key: LiveKey, job: &Job) -> Result<zeroize::Zeroizing<Vec<u8>>, Fault> {
+    fn attempt(
+        &mut self,
+        live: &Live,
+        key: LiveKey,
+        job: &Job,
+        key_used: &mut bool,
+    ) -> Result<zeroize::Zeroizing<Vec<u8>>, Fault> {
         let operation = Operation {
             shared: &self.shared,
             live,
@@ -213,7 +234,7 @@ impl Worker {
         let Some(open) = &self.session else {
             return Err(Fault::from(self.shared.board.unavailable()));
         };
-        if key.always_authenticate {
+        let result = if key.always_authenticate {
             let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
             self.check_that_it_lasts(live)?;
             let pin = operation.context_pin()?;
@@ -222,7 +243,9 @@ impl Worker {
             let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
             self.check_that_it_lasts(live)?;
             operation.run(&open.session, &job.work, None)
-        }
+        };
+        *key_used |= !matches!(&result, Err(Fault::Failed { failure, .. }) if failure.is_before_use());
+        result
     }
 
     fn open_session(&self, live: &Live) -> Result<OpenSession, Fault> {

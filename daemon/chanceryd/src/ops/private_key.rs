@@ -10,7 +10,6 @@ use chancery_token::TokenError;
 use super::{Call, Context, OpError};
 use crate::audit::{Event, Outcome};
 use crate::directory::Key;
-use crate::policy::Operation;
 
 pub(super) use choice::Troubles;
 pub(super) use replicas::{Task, run_on_a_replica};
@@ -53,7 +52,7 @@ async fn attempt<T>(
     call.still_wanted()?;
     let intent = context.audit.intent(event)?;
     let number = intent.sequence();
-    let result = leased(context, event, work).await;
+    let result = work.await;
     match &result {
         Ok(_) => intent.outcome(Outcome::Done)?,
         Err(error) => {
@@ -70,19 +69,6 @@ async fn attempt<T>(
         }
     }
     Ok(Attempt { intent: number, result })
-}
-
-/// Does `work` as one of the uses for which the token was unlocked, if they are counted or limited in time.
-async fn leased<T>(
-    context: &Context,
-    event: &Event<'_>,
-    work: impl Future<Output = Result<T, TokenError>>,
-) -> Result<T, TokenError> {
-    let _use = match event.token {
-        Some(token) if event.operation != Operation::Admin => context.leases.take(token)?,
-        _ => None,
-    };
-    work.await
 }
 
 /// The role, whatever the grants say.

@@ -23,6 +23,7 @@ use tracing::Span;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{
+    error::TokenError,
     job::{Answer, Job, Reply, Retry},
     packet::{Received, receive_packet, send_packet},
     protocol::{self, AnswerBody, AnswerFrame, MAX_PACKET, OwnedJobFrame},
@@ -109,6 +110,12 @@ impl JobSocket {
             Ok(octets) => AnswerBody::Done(octets),
             Err(error) => AnswerBody::Failed(error),
         };
+        self.send(&AnswerFrame { id, answer });
+    }
+
+    /// A job for which the key was not used.
+    pub(crate) fn refuse(&self, id: u64, error: TokenError) {
+        let answer = AnswerBody::Unused(error);
         self.send(&AnswerFrame { id, answer });
     }
 

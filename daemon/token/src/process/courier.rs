@@ -15,6 +15,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{
+    allowance::Use,
     backlog::Share,
     board::{Board, lock},
     error::TokenError,
@@ -87,6 +88,8 @@ impl State {
 struct Flight {
     /// `None` once its caller has been told that it took too long.
     job: Option<Job>,
+    /// What it takes of the token's allowance, if that is limited.
+    taken: Option<Use>,
     /// When the process was given it.
     since: Instant,
 }
@@ -145,6 +148,11 @@ impl Courier {
                 job.answer(Err(self.deadline_exceeded()));
                 continue;
             }
+            let Ok(taken) = self.board.limit.take() else {
+                let error = self.not_allowed(&job);
+                job.answer(Err(error));
+                continue;
+            };
             let frame = JobFrame {
                 id: state.next,
                 key: job.key,
@@ -166,6 +174,7 @@ impl Courier {
                         state.next,
                         Flight {
                             job: Some(job),
+                            taken,
                             since: now,
                         },
                     );
@@ -173,6 +182,7 @@ impl Courier {
                 }
                 Err(Errno::AGAIN | Errno::PIPE | Errno::CONNRESET) => {
                     // No room now, or no process: the next answer, or the next process, brings us back here.
+                    give_back(taken);
                     if let Some(job) = self.queue.put_back(job) {
                         job.answer(Err(self.shut_down()));
                     }
@@ -180,6 +190,7 @@ impl Courier {
                 }
                 Err(errno) => {
                     tracing::error!(token = self.board.name, %errno, "a job could not be passed on");
+                    give_back(taken);
                     job.answer(Err(self.lost(format!("the job could not be passed on: {errno}"))));
                 }
             }
@@ -232,14 +243,19 @@ impl Courier {
     fn land(&self, frame: AnswerFrame) {
         let mut state = lock(&self.state);
         // One that nobody knows is that of an earlier process, or an invention.
-        let Some(flight) = state.flying.remove(&frame.id) else {
+        let Some(mut flight) = state.flying.remove(&frame.id) else {
             return;
         };
         state.landed += 1;
         let answer: Answer = match frame.answer {
             AnswerBody::Done(octets) => Ok(octets),
             AnswerBody::Failed(error) => Err(error),
+            AnswerBody::Unused(error) => {
+                give_back(flight.taken.take());
+                Err(error)
+            }
             AnswerBody::NotStarted => {
+                give_back(flight.taken.take());
                 // A worker without a session took it. Those with one can have it, and so many are enough.
                 let with_one = self.board.sessions.load(Ordering::Relaxed);
                 let others = state.flying.len().max(with_one).clamp(1, self.sessions);
@@ -252,6 +268,8 @@ impl Courier {
             }
         };
         drop(state);
+        // Done, before anybody hears of it.
+        drop(flight.taken);
         if let Some(job) = flight.job {
             job.answer(answer);
         }
@@ -295,10 +313,12 @@ impl Courier {
         state.progress = None;
         let mut flights: Vec<(u64, Flight)> = state.flying.drain().collect();
         drop(state);
+        // What it had has been paid for, and is not given to another process where that would have to be paid again and cannot.
+        let may_repeat = !self.board.limit.is_spent();
         // The oldest is put back last, and comes first again.
         flights.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
         for mut job in flights.into_iter().filter_map(|(_, flight)| flight.job) {
-            if job.lost < MAX_LOST && job.retry == Retry::Here {
+            if may_repeat && job.lost < MAX_LOST && job.retry == Retry::Here {
                 job.lost += 1;
                 if let Some(job) = self.queue.put_back(job) {
                     job.answer(Err(self.shut_down()));
@@ -306,6 +326,15 @@ impl Courier {
             } else {
                 job.answer(Err(self.lost(how.to_owned())));
             }
+        }
+    }
+
+    /// One that a process had as it ended may have been done, and would need another use to be done again.
+    fn not_allowed(&self, job: &Job) -> TokenError {
+        let token = self.board.name.clone();
+        match job.lost {
+            0 => TokenError::Locked { token },
+            _ => self.lost("what the token was unlocked for is spent".to_owned()),
         }
     }
 
@@ -322,6 +351,12 @@ impl Courier {
     fn lost(&self, how: String) -> TokenError {
         let token = self.board.name.clone();
         TokenError::WorkerLost { token, how }
+    }
+}
+
+fn give_back(taken: Option<Use>) {
+    if let Some(taken) = taken {
+        taken.give_back();
     }
 }
 

@@ -2,20 +2,19 @@
 //!
 //! ```text
 //!   unlock ──► put ──► keeper ── time is up, or the last use is done ──► lock
-//!   private_key::run ──► take ── none left ──► TOKEN_LOCKED
+//!               └────► TokenHandle::set_allowance
 //! ```
 //!
-//! What may not be used any more is refused here, at once; the keeper, a task for each lease, then logs the token out and has
+//! What may not be used any more is refused by the token at once; the keeper, a task for each lease, then logs it out and has
 //! its PIN wiped. Whoever locks or unlocks a token waits for their turn with it, so that what the token is told and the lease that
 //! belongs to it change together; what fails leaves the limits that there were.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use chancery_token::{PinEntry, TokenError, TokenHandle, TokenState};
-use tokio::sync::{Notify, OwnedMutexGuard};
+use chancery_token::{Allowance, PinEntry, TokenError, TokenHandle, TokenState};
+use tokio::sync::OwnedMutexGuard;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -51,15 +50,14 @@ impl Terms {
     }
 
     /// `now` is for people; what counts is the clock that nobody sets.
-    fn lease(self, now: SystemTime) -> Option<Arc<Lease>> {
+    fn lease(self, now: SystemTime) -> Option<Lease> {
         (self != Self::default()).then(|| {
-            Arc::new(Lease {
-                until: self.expire_after.map(|time| Instant::now() + time),
+            let until = self.expire_after.map(|time| Instant::now() + time);
+            Lease {
+                until,
                 expires: self.expire_after.and_then(|time| now.checked_add(time)),
-                uses_left: self.max_uses.map(AtomicU64::new),
-                running: AtomicUsize::new(0),
-                used_up: Notify::new(),
-            })
+                allowance: Allowance::new(until.map(Instant::into_std), self.max_uses),
+            }
         })
     }
 }
@@ -77,8 +75,6 @@ pub struct Left {
 #[derive(Debug)]
 pub(in crate::ops) struct Leases {
     audit: Trail,
-    /// Whether there has been any: without, nothing is locked on the way to a key.
-    any: AtomicBool,
     tokens: Mutex<HashMap<String, Held>>,
     turns: Mutex<HashMap<String, Arc<Turn>>>,
 }
@@ -88,7 +84,7 @@ type Turn = tokio::sync::Mutex<()>;
 
 #[derive(Debug)]
 struct Held {
-    lease: Arc<Lease>,
+    lease: Lease,
     keeper: AbortHandle,
 }
 
@@ -98,36 +94,20 @@ impl Drop for Held {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Lease {
     until: Option<Instant>,
     expires: Option<SystemTime>,
-    uses_left: Option<AtomicU64>,
-    /// Uses that have been taken and are not done.
-    running: AtomicUsize,
-    used_up: Notify,
+    allowance: Arc<Allowance>,
 }
 
 impl Leases {
     pub(in crate::ops) fn new(audit: Trail) -> Arc<Self> {
         Arc::new(Self {
             audit,
-            any: AtomicBool::new(false),
             tokens: Mutex::default(),
             turns: Mutex::default(),
         })
-    }
-
-    /// One use of the token's keys, to be kept until it is done; nothing if the token is unlocked without a lease.
-    ///
-    /// # Errors
-    /// [`TokenError::Locked`] if its time is up or its uses are spent.
-    pub(in crate::ops) fn take(&self, token: &str) -> Result<Option<Use>, TokenError> {
-        if !self.any.load(Ordering::Acquire) {
-            return Ok(None);
-        }
-        let lease = self.tokens().get(token).map(|held| Arc::clone(&held.lease));
-        lease.map(|lease| lease.take().ok_or_else(|| locked(token))).transpose()
     }
 
     /// Unlocks a token on these terms; once it has begun to the end, even if nobody waits for it any more.
@@ -153,7 +133,7 @@ impl Leases {
         self: &Arc<Self>,
         token: &TokenHandle,
         pin: PinEntry,
-        lease: Option<Arc<Lease>>,
+        lease: Option<Lease>,
     ) -> Result<(), TokenError> {
         if self.tokens().contains_key(token.name()) {
             // Other terms, which hold until the PIN has been found right.
@@ -228,27 +208,23 @@ impl Leases {
         let lease = &tokens.get(token)?.lease;
         Some(Left {
             expires: lease.expires,
-            uses: lease.uses_left.as_ref().map(|left| left.load(Ordering::Acquire)),
+            uses: lease.allowance.uses_left(),
         })
     }
 
     /// Puts a lease in the place of the one in force. Only for those whose turn it is.
-    fn put(self: &Arc<Self>, token: &TokenHandle, lease: Option<Arc<Lease>>) {
+    fn put(self: &Arc<Self>, token: &TokenHandle, lease: Option<Lease>) {
+        token.set_allowance(lease.as_ref().map(|lease| Arc::clone(&lease.allowance)));
         let held = lease.map(|lease| {
-            let keeper = keep(Arc::downgrade(self), token.clone(), Arc::clone(&lease));
+            let keeper = keep(Arc::downgrade(self), token.clone(), lease.clone());
             let keeper = tokio::spawn(keeper).abort_handle();
             Held { lease, keeper }
         });
         let mut tokens = self.tokens();
         match held {
-            Some(held) => {
-                self.any.store(true, Ordering::Release);
-                tokens.insert(token.name().to_owned(), held);
-            }
-            None => {
-                tokens.remove(token.name());
-            }
-        }
+            Some(held) => tokens.insert(token.name().to_owned(), held),
+            None => tokens.remove(token.name()),
+        };
     }
 
     fn tokens(&self) -> MutexGuard<'_, HashMap<String, Held>> {
@@ -256,43 +232,8 @@ impl Leases {
     }
 }
 
-impl Lease {
-    fn take(self: Arc<Self>) -> Option<Use> {
-        if self.until.is_some_and(|until| Instant::now() >= until) {
-            return None;
-        }
-        // Counted first, so that the last one to be done finds nobody who is about to begin.
-        self.running.fetch_add(1, Ordering::AcqRel);
-        let taken = Use(Arc::clone(&self));
-        let one_less = |left: u64| left.checked_sub(1);
-        let has_one = self
-            .uses_left
-            .as_ref()
-            .is_none_or(|left| left.fetch_update(Ordering::AcqRel, Ordering::Acquire, one_less).is_ok());
-        has_one.then_some(taken)
-    }
-
-    fn is_used_up(&self) -> bool {
-        self.uses_left
-            .as_ref()
-            .is_some_and(|left| left.load(Ordering::Acquire) == 0)
-    }
-}
-
-/// A use of a token's key. Done when dropped.
-#[derive(Debug)]
-pub(in crate::ops) struct Use(Arc<Lease>);
-
-impl Drop for Use {
-    fn drop(&mut self) {
-        if self.0.running.fetch_sub(1, Ordering::AcqRel) == 1 && self.0.is_used_up() {
-            self.0.used_up.notify_one();
-        }
-    }
-}
-
 /// Waits for the end of a lease, and locks the token.
-async fn keep(leases: Weak<Leases>, token: TokenHandle, lease: Arc<Lease>) {
+async fn keep(leases: Weak<Leases>, token: TokenHandle, lease: Lease) {
     let time_is_up = async {
         match lease.until {
             Some(until) => tokio::time::sleep_until(until).await,
@@ -301,7 +242,7 @@ async fn keep(leases: Weak<Leases>, token: TokenHandle, lease: Arc<Lease>) {
     };
     let why = tokio::select! {
         () = time_is_up => "the time for which it was unlocked is up",
-        () = lease.used_up.notified() => "the uses for which it was unlocked are spent",
+        () = lease.allowance.used_up() => "the uses for which it was unlocked are spent",
     };
     let Some(leases) = leases.upgrade() else {
         return;
@@ -344,43 +285,12 @@ async fn to_the_end(
     tokio::spawn(work).await.unwrap_or(Err(TokenError::Shutdown { token }))
 }
 
-fn locked(token: &str) -> TokenError {
-    TokenError::Locked {
-        token: token.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
-
-    fn lease(expire_after: Option<Duration>, max_uses: Option<u64>) -> Arc<Lease> {
-        let terms = Terms { expire_after, max_uses };
-        terms.lease(SystemTime::UNIX_EPOCH).unwrap()
-    }
-
-    #[test]
-    fn there_are_as_many_uses_as_were_given_and_the_last_to_be_done_tells() {
-        let lease = lease(None, Some(2));
-        let first = Arc::clone(&lease).take().unwrap();
-        let second = Arc::clone(&lease).take().unwrap();
-        assert!(Arc::clone(&lease).take().is_none());
-        drop(second);
-        let told = || {
-            let mut notified = std::pin::pin!(lease.used_up.notified());
-            notified.as_mut().enable()
-        };
-        assert!(!told());
-        drop(first);
-        assert!(told());
-    }
-
-    #[test]
-    fn when_the_time_is_up_there_are_no_uses_left() {
-        assert!(lease(Some(Duration::from_secs(3600)), None).take().is_some());
-        assert!(lease(Some(Duration::ZERO), Some(1)).take().is_none());
-    }
 
     #[tokio::test(start_paused = true)]
     async fn a_token_that_is_too_busy_to_be_told_is_told_later() {
