@@ -25,8 +25,9 @@ pub enum Command {
     Run,
     /// Check the configuration, and the PIN sources that can be checked from here, and do nothing else.
     CheckConfig,
-    /// Check an audit trail: print every record that was changed, removed or reordered, and every intent without an
-    /// outcome. Exits with 1 if something is wrong with the trail.
+    /// Check an audit trail: print every record that was changed, removed or reordered, every outcome without an intent or
+    /// after another, and every intent without an outcome. Exits with 1 if something is wrong with the trail; an intent
+    /// without an outcome is what a crash leaves, or is being done now.
     VerifyAudit {
         /// The parts of the trail, the oldest first.
         #[arg(required = true, value_name = "FILE")]

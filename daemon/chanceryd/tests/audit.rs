@@ -14,6 +14,7 @@ use std::process::Command;
 use chanceryd::audit::{Detail, Event, Finding, Outcome, Problem, Report, Sync, Trail, verify};
 use chanceryd::caller::Caller;
 use chanceryd::policy::Operation;
+use sha2::{Digest as _, Sha256};
 
 /// A trail of ten records: a note, four intents with their outcomes, and an intent without.
 struct Scene {
@@ -251,6 +252,54 @@ fn parts_given_in_the_wrong_order_are_found() {
     fs::write(&second, join(&scene.lines[4..])).unwrap();
     assert_eq!(verify(&[&first, &second]).unwrap().findings, []);
     assert!(!verify(&[&second, &first]).unwrap().findings.is_empty());
+}
+
+/// Adds an outcome that the daemon would not write, in a record that is as good as its own.
+fn forge_outcome(lines: &mut Vec<String>, intent: u64) {
+    let last: serde_json::Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+    let (seq, previous) = (last["seq"].as_u64().unwrap() + 1, last["hash"].as_str().unwrap());
+    let record = format!(
+        "{{\"seq\":{seq},\"time\":\"2026-01-01T00:00:00.000Z\",\"previous\":\"{previous}\",\"event\":\"outcome\",\
+         \"intent\":{intent},\"request\":\"r\",\"result\":\"failed\""
+    );
+    let mut chained = [0; 32];
+    base16ct::lower::decode(previous, &mut chained).unwrap();
+    let hash = Sha256::new().chain_update(chained).chain_update(&record).finalize();
+    let hash: String = hash.iter().map(|octet| format!("{octet:02x}")).collect();
+    lines.push(format!("{record},\"hash\":\"{hash}\"}}"));
+}
+
+#[test]
+fn a_second_outcome_of_an_intent_is_found() {
+    // Records 2 to 9 are four intents with their outcomes, and record 10 is an intent without.
+    let report = scene().after(|lines| [10, 4, 10].iter().for_each(|intent| forge_outcome(lines, *intent)));
+    assert_eq!((report.records, report.open_intents.len()), (13, 0));
+    let second = |line, intent| Finding {
+        line,
+        problem: Problem::SecondOutcome { intent },
+    };
+    assert_eq!(report.findings, [second(12, 4), second(13, 10)]);
+}
+
+#[test]
+fn an_outcome_of_what_is_no_intent_is_found() {
+    // A note, an outcome, itself, one that is yet to come, and none at all.
+    let intents = [1, 3, 13, 999_999, 0];
+    let report = scene().after(|lines| intents.iter().for_each(|intent| forge_outcome(lines, *intent)));
+    let problems: Vec<_> = report.findings.into_iter().map(|finding| finding.problem).collect();
+    assert_eq!(problems, intents.map(|intent| Problem::NoIntent { intent }));
+}
+
+#[test]
+fn an_outcome_whose_intent_is_in_an_older_file_is_fine_and_a_second_one_is_not() {
+    let scene = scene();
+    let later = scene.after(|lines| drop(lines.drain(..4)));
+    assert_eq!((later.span, later.findings), (Some((5, 10)), Vec::new()));
+    let later = scene.after(|lines| {
+        lines.drain(..4);
+        forge_outcome(lines, 4);
+    });
+    assert_eq!(later.findings, found(7, Problem::SecondOutcome { intent: 4 }));
 }
 
 fn verify_audit(file: &Path) -> (Option<i32>, String) {

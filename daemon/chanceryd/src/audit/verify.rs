@@ -1,8 +1,11 @@
-//! Checking a trail: which record has been changed, removed, reordered or cut off, and which intents have no outcome.
+//! Checking a trail: which record has been changed, removed, reordered or cut off, which intents have no outcome, and which
+//! outcomes have no intent.
 //!
 //! The chain carries no secret: whoever can write the file and `FILE.head` can write another chain. Copies of single
 //! hashes elsewhere (a log host, paper) are what a forger cannot reach; this finds every change that does not rewrite all
 //! that follows it.
+
+mod pairs;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +15,7 @@ use std::path::Path;
 
 use super::file::{End, head_path, read_head};
 use super::record::{self, Content, GENESIS, MAX_LINE, Parsed, Torn};
+use pairs::Pairs;
 
 /// What was found in a trail.
 #[derive(Debug, Default)]
@@ -75,6 +79,16 @@ pub enum Problem {
     },
     /// The last record is not the one that was written last, as `FILE.head` has it.
     LastReplaced,
+    /// The outcome of an intent that has had its outcome before.
+    SecondOutcome {
+        /// The intent's number.
+        intent: u64,
+    },
+    /// The outcome of something that is no intent before it.
+    NoIntent {
+        /// The number that it gives for its intent's.
+        intent: u64,
+    },
 }
 
 /// An intent without an outcome.
@@ -121,6 +135,8 @@ impl fmt::Display for Problem {
                 )
             }
             Self::LastReplaced => f.write_str("the last record is not the one that was written last"),
+            Self::SecondOutcome { intent } => write!(f, "another outcome of record {intent}, which has one before"),
+            Self::NoIntent { intent } => write!(f, "an outcome of record {intent}, which is no intent before it"),
         }
     }
 }
@@ -154,6 +170,7 @@ struct Check {
     line: u64,
     end: Option<End>,
     intents: BTreeMap<u64, OpenIntent>,
+    pairs: Pairs,
     /// Lines that are no records, until a record explains them.
     debris: Vec<u8>,
     debris_lines: Vec<u64>,
@@ -188,7 +205,8 @@ impl Check {
         } else {
             self.find(self.line, Problem::Changed);
         }
-        self.check_place(&parsed);
+        let is_in_order = self.check_place(&parsed);
+        self.pairs.note_record(parsed.seq);
         self.report.span = Some((self.report.span.map_or(parsed.seq, |(first, _)| first), parsed.seq));
         self.end = Some(End {
             seq: parsed.seq,
@@ -211,18 +229,24 @@ impl Check {
                 self.intents.insert(parsed.seq, open);
             }
             Content::Outcome { intent } => {
-                self.intents.remove(&intent);
+                let is_open = self.intents.remove(&intent).is_some();
+                let objection = self.pairs.objection(intent, parsed.seq, is_open);
+                // One that is not where it should be is wrong anyway.
+                if let Some(problem) = objection.filter(|_| is_in_order) {
+                    self.find(self.line, problem);
+                }
             }
             Content::Recovery(_) | Content::Other => {}
         }
     }
 
-    fn check_place(&mut self, parsed: &Parsed) {
+    /// Whether it follows the records before it by its number.
+    fn check_place(&mut self, parsed: &Parsed) -> bool {
         let Some(end) = self.end else {
             if parsed.seq == 1 && parsed.previous != GENESIS {
                 self.find(self.line, Problem::NotTheFirst);
             }
-            return;
+            return true;
         };
         if parsed.seq <= end.seq {
             self.find(
@@ -245,6 +269,7 @@ impl Check {
         } else if parsed.previous != end.hash {
             self.find(self.line.saturating_sub(1), Problem::Replaced);
         }
+        parsed.seq > end.seq
     }
 
     /// Debris is fine if this very record says so.
