@@ -101,6 +101,20 @@ impl fmt::Display for Caller {
     }
 }
 
+#[cfg(test)]
+impl Caller {
+    /// A user of this machine of whom nothing else is known.
+    pub(crate) const fn of_uid(uid: u32) -> Self {
+        Self::Unix {
+            uid,
+            gid: uid,
+            pid: None,
+            user: None,
+            groups: Vec::new(),
+        }
+    }
+}
+
 /// Lower-case hexadecimal. Written into every audit record, hence without the formatting machinery.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     base16ct::lower::encode_string(bytes)

@@ -80,23 +80,13 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
-    fn user(uid: u32) -> Caller {
-        Caller::Unix {
-            uid,
-            gid: uid,
-            pid: None,
-            user: None,
-            groups: Vec::new(),
-        }
-    }
-
     #[test]
     fn each_caller_has_a_share_of_its_own_and_gets_it_back() {
         let shares = Shares::new(2);
-        let first = shares.take(&user(1)).unwrap();
-        let _second = shares.take(&user(1)).unwrap();
-        assert!(shares.take(&user(1)).is_none());
-        let other = shares.take(&user(2)).unwrap();
+        let first = shares.take(&Caller::of_uid(1)).unwrap();
+        let _second = shares.take(&Caller::of_uid(1)).unwrap();
+        assert!(shares.take(&Caller::of_uid(1)).is_none());
+        let other = shares.take(&Caller::of_uid(2)).unwrap();
         let key = Caller::Tls {
             spki_sha256: [1; 32],
             sans: Vec::new(),
@@ -104,8 +94,8 @@ mod tests {
         };
         let _key = shares.take(&key).unwrap();
         drop(first);
-        let _third = shares.take(&user(1)).unwrap();
-        assert!(shares.take(&user(1)).is_none());
+        let _third = shares.take(&Caller::of_uid(1)).unwrap();
+        assert!(shares.take(&Caller::of_uid(1)).is_none());
         drop(other);
         assert!(!shares.open().contains_key(&Holder::User(2)));
     }

@@ -105,6 +105,11 @@ fn a_token_is_drained_even_if_nobody_waits_for_that() {
         }
     });
     assert_every_intent_has_its_outcome(&daemon);
+    let records = daemon.audit().unwrap();
+    assert!(
+        !records.iter().any(|record| record["result"] == "abandoned"),
+        "{records:?}"
+    );
 }
 
 #[test]

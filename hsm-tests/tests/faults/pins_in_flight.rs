@@ -95,6 +95,31 @@ fn an_unlock_that_never_reached_the_token_is_no_try_of_its_pin() {
 }
 
 #[test]
+fn an_unlock_whose_caller_has_gone_is_recorded_as_it_ended() {
+    let daemon = daemon();
+    let faults = daemon.faults().unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.locked("card").await.unwrap();
+        faults.put("C_Login", Fault::hang().once()).unwrap();
+        let unlocking = tokio::spawn({
+            let client = client.clone();
+            async move { client.unlock("card", PIN).await }
+        });
+        until(|| faults.hits("C_Login").unwrap() == 1).await;
+        unlocking.abort();
+        faults.go_on("C_Login").unwrap();
+        client.ready("card").await.unwrap();
+        let ended = || {
+            let mut records = daemon.audit().unwrap().into_iter();
+            records.find(|record| record["event"] == "outcome")
+        };
+        until(|| ended().is_some()).await;
+        assert_eq!(ended().unwrap()["result"], "done");
+    });
+}
+
+#[test]
 fn a_token_that_is_locked_while_it_signs_has_no_more_sessions_when_it_is_unlocked_again() {
     let daemon = daemon();
     let faults = daemon.faults().unwrap();

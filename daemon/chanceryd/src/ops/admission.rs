@@ -56,27 +56,17 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
-    fn user(uid: u32) -> Caller {
-        Caller::Unix {
-            uid,
-            gid: uid,
-            pid: None,
-            user: None,
-            groups: Vec::new(),
-        }
-    }
-
     #[test]
     fn no_more_operations_run_at_once_than_there_are_places_in_all_and_for_one_caller() {
         let admission = Admission::new(3, 2);
-        let first = admission.admit(&user(1)).unwrap();
-        let _second = admission.admit(&user(1)).unwrap();
-        assert_eq!(admission.admit(&user(1)).unwrap_err(), Full::Caller);
-        let _third = admission.admit(&user(2)).unwrap();
-        assert_eq!(admission.admit(&user(2)).unwrap_err(), Full::All);
+        let first = admission.admit(&Caller::of_uid(1)).unwrap();
+        let _second = admission.admit(&Caller::of_uid(1)).unwrap();
+        assert_eq!(admission.admit(&Caller::of_uid(1)).unwrap_err(), Full::Caller);
+        let _third = admission.admit(&Caller::of_uid(2)).unwrap();
+        assert_eq!(admission.admit(&Caller::of_uid(2)).unwrap_err(), Full::All);
         drop(first);
         // What was refused has left nothing behind: the place that was given back is there for anybody.
-        let _fourth = admission.admit(&user(2)).unwrap();
-        assert_eq!(admission.admit(&user(3)).unwrap_err(), Full::All);
+        let _fourth = admission.admit(&Caller::of_uid(2)).unwrap();
+        assert_eq!(admission.admit(&Caller::of_uid(3)).unwrap_err(), Full::All);
     }
 }

@@ -25,7 +25,7 @@ const NOBODY: &str = "nobody@example.org";
 /// A context over four keys: Alice signs with 1 and decrypts with 2, Bob with 3 and 4.
 struct Fixture {
     directory: tempfile::TempDir,
-    context: Context,
+    context: Arc<Context>,
 }
 
 impl Fixture {
@@ -73,6 +73,7 @@ impl Fixture {
         };
         let grants = Live::new(Grants::from_config(&grants).unwrap());
         let context = Context::new(Directory::fixed(index), grants, trail, settings).unwrap();
+        let context = Arc::new(context);
         Self { directory, context }
     }
 
@@ -108,13 +109,7 @@ fn unknown() -> KeyId {
 
 fn call() -> Call {
     Call {
-        caller: Arc::new(Caller::Unix {
-            uid: 1000,
-            gid: 1000,
-            pid: None,
-            user: None,
-            groups: Vec::new(),
-        }),
+        caller: Arc::new(Caller::of_uid(1000)),
         request_id: "request-1".to_owned(),
         rpc: "chancery.v1.KeyService/Sign",
         now: UNIX_EPOCH + Duration::from_secs(1_893_456_000),
@@ -212,13 +207,7 @@ async fn lists_show_what_the_caller_may_list_and_nothing_else() {
     );
 
     let stranger = Call {
-        caller: Arc::new(Caller::Unix {
-            uid: 2000,
-            gid: 2000,
-            pid: None,
-            user: None,
-            groups: Vec::new(),
-        }),
+        caller: Arc::new(Caller::of_uid(2000)),
         ..call()
     };
     assert!(keys::list(context, &stranger, &page).await.unwrap().entries.is_empty());

@@ -6,6 +6,7 @@ mod watch;
 use std::sync::Arc;
 
 use chancery_token::{Drain, Pin, PinChange, PinEntry, TokenError, TokenHandle, TokenState, TokenStatus};
+use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
 use super::{Call, Context, Invalid, OpError, Page, PageRequest, private_key};
@@ -60,7 +61,7 @@ pub fn list(context: &Context, call: &Call, page: &PageRequest) -> Result<Page<D
 /// [`OpError::NotPermitted`] without an `admin` grant, whether the token exists or not; [`OpError::Invalid`] for a PIN that
 /// is too long, or empty where there is no PIN pad, or terms that are no time; what the token says of the PIN.
 pub async fn unlock(
-    context: &Context,
+    context: &Arc<Context>,
     call: &Call,
     name: &str,
     pin: Zeroizing<Vec<u8>>,
@@ -73,10 +74,15 @@ pub async fn unlock(
         PinEntry::Given(checked("pin", pin)?)
     };
     let terms = terms.check()?;
-    let work = context.leases.unlock(token, pin, terms, call.now);
-    let unlocked = run(context, call, token, &grant, work).await?;
-    context.wrong_pins.forget(token.name());
-    Ok(unlocked)
+    // Whoever goes before their turn has come leaves no PIN behind, and has begun nothing.
+    let turn = context.leases.turn(token.name()).await;
+    let (all, unlocked, now) = (Arc::clone(context), token.clone(), call.now);
+    let work = async move {
+        all.leases.unlock(turn, &unlocked, pin, terms, now).await?;
+        all.wrong_pins.forget(unlocked.name());
+        Ok(())
+    };
+    run(context, call, token, grant, work).await
 }
 
 /// A token whose PIN was changed.
@@ -95,7 +101,7 @@ pub struct Changed {
 /// [`OpError::NotPermitted`] without an `admin` grant, whether the token exists or not; [`OpError::Invalid`] for a PIN that
 /// is too long, or empty where there is no PIN pad; what the token says of the PINs.
 pub async fn change_pin(
-    context: &Context,
+    context: &Arc<Context>,
     call: &Call,
     name: &str,
     old: Zeroizing<Vec<u8>>,
@@ -110,7 +116,9 @@ pub async fn change_pin(
             new: checked("new_pin", new)?,
         }
     };
-    let token = run(context, call, token, &grant, token.change_pin(change)).await?;
+    let changed = token.clone();
+    let work = async move { changed.change_pin(change).await };
+    let token = run(context, call, token, grant, work).await?;
     Ok(Changed {
         configured_in: context.settings.pin_sources.get(&token.name).cloned(),
         token,
@@ -118,41 +126,34 @@ pub async fn change_pin(
 }
 
 /// Logs out of a token and forgets its PIN: at once, or when it is `drained` of all that it has to do. Until then it takes
-/// nothing new, and also when nobody waits for this any more.
+/// nothing new.
 ///
 /// # Errors
 ///
 /// [`OpError::NotPermitted`] without an `admin` grant, whether the token exists or not; what the token says.
-pub async fn lock(context: &Context, call: &Call, name: &str, drained: bool) -> Result<Described, OpError> {
+pub async fn lock(context: &Arc<Context>, call: &Call, name: &str, drained: bool) -> Result<Described, OpError> {
     let (token, grant) = authorized(context, call, name)?;
-    let work = async {
-        if drained {
-            return drain(context, token).await;
+    let (all, locked) = (Arc::clone(context), token.clone());
+    let work = async move {
+        match drained {
+            true => drain(&all, &locked).await,
+            false => all.leases.lock(&locked).await,
         }
-        context.leases.lock(token).await
     };
-    run(context, call, token, &grant, work).await
+    run(context, call, token, grant, work).await
 }
 
-/// Drains a token and locks it, to the end even if nobody waits for it any more.
 async fn drain(context: &Context, token: &TokenHandle) -> Result<(), TokenError> {
-    let (leases, audit, token) = (Arc::clone(&context.leases), context.audit.clone(), token.clone());
-    let name = token.name().to_owned();
-    let work = async move {
-        token.drain_by_hand();
-        if !leases.lock_emptied(&token).await? {
-            return Ok(());
-        }
-        let name = token.name();
-        if let Err(error) = audit.note("token-drained", &format!("{name}: its work is done, and it is locked")) {
-            tracing::error!(token = name, %error, "that the token is drained could not be recorded");
-        }
-        Ok(())
-    };
-    // It only fails if it panics or the runtime ends.
-    tokio::spawn(work)
-        .await
-        .unwrap_or(Err(TokenError::Shutdown { token: name }))
+    token.drain_by_hand();
+    if !context.leases.lock_emptied(token).await? {
+        return Ok(());
+    }
+    let name = token.name();
+    let note = format!("{name}: its work is done, and it is locked");
+    if let Err(error) = context.audit.note("token-drained", &note) {
+        tracing::error!(token = name, %error, "that the token is drained could not be recorded");
+    }
+    Ok(())
 }
 
 fn has_pad(token: &TokenHandle) -> bool {
@@ -193,22 +194,30 @@ fn authorized<'a>(context: &'a Context, call: &Call, name: &str) -> Result<(&'a 
         .ok_or_else(|| OpError::TokenNotFound(name.chars().take(80).collect()))
 }
 
-/// Between the record of the intent and that of the outcome; then the directory is brought up to date, so that whoever
-/// unlocked a token finds its keys at once.
+/// Does `work` between the record of the intent and that of the outcome, to the end even if nobody waits for it any more: what
+/// becomes of a token is recorded as it ended. Then the directory is brought up to date, so that whoever unlocked a token
+/// finds its keys at once.
 async fn run(
-    context: &Context,
+    context: &Arc<Context>,
     call: &Call,
     token: &TokenHandle,
-    grant: &str,
-    work: impl Future<Output = Result<(), TokenError>>,
+    grant: Arc<str>,
+    work: impl Future<Output = Result<(), TokenError>> + Send + 'static,
 ) -> Result<Described, OpError> {
-    let event = Event {
-        token: Some(token.name()),
-        ..call.event(Operation::Admin, Some(grant))
+    let name = token.name().to_owned();
+    let (context, call, token) = (Arc::clone(context), call.clone(), token.clone());
+    let to_the_end = async move {
+        let event = Event {
+            token: Some(token.name()),
+            ..call.event(Operation::Admin, Some(&grant))
+        };
+        private_key::run(&context, &call, &event, work).await?;
+        context.directory.index().await;
+        Ok(describe(&context, &token))
     };
-    private_key::run(context, call, &event, work).await?;
-    context.directory.index().await;
-    Ok(describe(context, token))
+    // It only fails if it panics or the runtime ends.
+    let done = tokio::spawn(to_the_end.in_current_span()).await;
+    done.unwrap_or(Err(OpError::Token(TokenError::Shutdown { token: name })))
 }
 
 fn describe(context: &Context, token: &TokenHandle) -> Described {

@@ -76,11 +76,11 @@ pub struct Left {
 pub(in crate::ops) struct Leases {
     audit: Trail,
     tokens: Mutex<HashMap<String, Held>>,
-    turns: Mutex<HashMap<String, Arc<Turn>>>,
+    turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// Held by the one who locks or unlocks the token.
-type Turn = tokio::sync::Mutex<()>;
+pub(super) type Turn = OwnedMutexGuard<()>;
 
 #[derive(Debug)]
 struct Held {
@@ -110,31 +110,16 @@ impl Leases {
         })
     }
 
-    /// Unlocks a token on these terms; once it has begun to the end, even if nobody waits for it any more.
+    /// Unlocks a token on these terms.
     pub(super) async fn unlock(
         self: &Arc<Self>,
+        _turn: Turn,
         token: &TokenHandle,
         pin: PinEntry,
         terms: Terms,
         now: SystemTime,
     ) -> Result<(), TokenError> {
-        // Whoever goes before their turn has come leaves no PIN behind.
-        let turn = self.turn(token.name()).await;
-        let (leases, token) = (Arc::clone(self), token.clone());
-        to_the_end(token.name().to_owned(), async move {
-            let result = leases.unlock_in_turn(&token, pin, terms.lease(now)).await;
-            drop(turn);
-            result
-        })
-        .await
-    }
-
-    async fn unlock_in_turn(
-        self: &Arc<Self>,
-        token: &TokenHandle,
-        pin: PinEntry,
-        lease: Option<Lease>,
-    ) -> Result<(), TokenError> {
+        let lease = terms.lease(now);
         if self.tokens().contains_key(token.name()) {
             // Other terms, which hold until the PIN has been found right.
             token.unlock(pin).await?;
@@ -151,14 +136,10 @@ impl Leases {
         result
     }
 
-    /// Locks a token, to the end even if nobody waits for it any more.
+    /// Locks a token.
     pub(super) async fn lock(self: &Arc<Self>, token: &TokenHandle) -> Result<(), TokenError> {
-        let (leases, token) = (Arc::clone(self), token.clone());
-        to_the_end(token.name().to_owned(), async move {
-            let _turn = leases.turn(token.name()).await;
-            leases.lock_in_turn(&token).await
-        })
-        .await
+        let _turn = self.turn(token.name()).await;
+        self.lock_in_turn(token).await
     }
 
     /// Locks a token that is being drained, once it has nothing to do. False if it was unlocked before: it stays so.
@@ -194,7 +175,8 @@ impl Leases {
         token.lock().await
     }
 
-    async fn turn(&self, token: &str) -> OwnedMutexGuard<()> {
+    /// The turn to lock or unlock a token.
+    pub(super) async fn turn(&self, token: &str) -> Turn {
         let turn = {
             let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(turns.entry(token.to_owned()).or_default())
@@ -274,15 +256,6 @@ fn is_unclear(error: &TokenError) -> bool {
         error,
         TokenError::WorkerLost { .. } | TokenError::TimedOut { .. } | TokenError::Shutdown { .. }
     )
-}
-
-/// Does something to the end even if nobody waits for it any more.
-async fn to_the_end(
-    token: String,
-    work: impl Future<Output = Result<(), TokenError>> + Send + 'static,
-) -> Result<(), TokenError> {
-    // It only fails if it panics or the runtime ends.
-    tokio::spawn(work).await.unwrap_or(Err(TokenError::Shutdown { token }))
 }
 
 #[cfg(test)]
