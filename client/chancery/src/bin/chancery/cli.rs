@@ -189,7 +189,8 @@ pub(crate) struct UnlockArgs {
 pub(crate) struct LockArgs {
     /// The token's name in the daemon's configuration; `chancery tokens` lists them.
     pub(crate) token: String,
-    /// Let it finish all work that it has first; it takes nothing new from now on, until it is unlocked.
+    /// Let it finish all work that it has first; it takes nothing new from now on, until it is unlocked or the daemon is started
+    /// again.
     #[arg(long)]
     pub(crate) drain: bool,
 }
