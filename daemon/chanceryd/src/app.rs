@@ -143,7 +143,7 @@ pub async fn serve(
         let sources = Sources {
             requests,
             tokens: handles.clone(),
-            audit: audit.is_open(),
+            audit: audit.clone(),
         };
         tasks.spawn(endpoint.serve(Metrics::new(sources)));
     }

@@ -9,27 +9,37 @@
 //!   {"seq":9,"time":"…","previous":H8,"event":"outcome","intent":8, … ,"hash":H9}
 //! ```
 //!
+//! What has happened while the trail was closed is written first once it is open again: the outcomes of what was under way, and
+//! that tokens were locked, which needs no record to be done. Refusals are rationed.
+//!
 //! A write is one `write(2)` to a local file under a mutex: microseconds, less than handing it to another thread. Beside
 //! the file, `FILE.head` holds the last record's number and hash, so that the chain goes on after a rotation and records
 //! cut off the end are missed. It is written before the thread that wrote the record sleeps.
 
+mod event;
 mod file;
+mod intent;
+mod kept;
 mod record;
+mod refusals;
 mod verify;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::caller::Caller;
-use crate::policy::Operation;
+use crate::ration::Ration;
 use file::Writer;
+use kept::{Kept, When};
 use record::{Body, EventBody};
 
+pub use event::{Detail, Event, Outcome};
 pub(crate) use file::head_path;
+pub use intent::Intent;
 pub use verify::{Finding, OpenIntent, Problem, Report, verify};
 
 /// When the trail reaches the disk, as opposed to the kernel.
@@ -84,61 +94,24 @@ pub enum AuditError {
     },
 }
 
-/// One use of a key, or an act of administration, about to happen.
-#[derive(Debug, Clone, Copy)]
-pub struct Event<'a> {
-    /// The request's id.
-    pub request_id: &'a str,
-    /// Who asks.
-    pub caller: &'a Caller,
-    /// For what.
-    pub operation: Operation,
-    /// Through which method: `chancery.v1.MailService/Sign`.
-    pub rpc: &'static str,
-    /// The grant that allows it.
-    pub grant: Option<&'a str>,
-    /// The addr-spec it is done for.
-    pub identity: Option<&'a str>,
-    /// The key's name, in hexadecimal.
-    pub key: Option<&'a str>,
-    /// The token's name in the configuration.
-    pub token: Option<&'a str>,
-    /// The number of the intent of a try before, which this one repeats after it has failed.
-    pub retry_of: Option<u64>,
-    /// What exactly.
-    pub detail: Detail<'a>,
-}
-
-/// What exactly is done with the key.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Detail<'a> {
-    /// The algorithm, as the contract names it.
-    pub algorithm: Option<&'a str>,
-    /// The digest that is signed, in hexadecimal.
-    pub digest: Option<&'a str>,
-}
-
-/// How it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome<'a> {
-    /// As asked.
-    Done,
-    /// Not as asked.
-    Failed {
-        /// The reason that the caller is told.
-        reason: &'a str,
-    },
-}
-
 /// The trail. Cheap to clone; all clones write the same file.
 #[derive(Debug, Clone)]
 pub struct Trail(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    writer: Mutex<Writer>,
+    state: Mutex<State>,
     sync: Sync,
     open: watch::Sender<bool>,
+    refusals: Mutex<Ration>,
+    /// Refusals that were not written down one by one.
+    left_out: AtomicU64,
+}
+
+#[derive(Debug)]
+struct State {
+    writer: Writer,
+    kept: Kept,
 }
 
 impl Trail {
@@ -148,11 +121,16 @@ impl Trail {
     /// # Errors
     /// When the file cannot be opened, another process holds it, or its end cannot be read.
     pub fn open(path: &Path, sync: Sync) -> Result<Self, AuditError> {
-        let writer = Writer::open(path, sync == Sync::Always)?;
+        let state = State {
+            writer: Writer::open(path, sync == Sync::Always)?,
+            kept: Kept::default(),
+        };
         Ok(Self(Arc::new(Shared {
-            writer: Mutex::new(writer),
+            state: Mutex::new(state),
             sync,
             open: watch::Sender::new(true),
+            refusals: Mutex::default(),
+            left_out: AtomicU64::new(0),
         })))
     }
 
@@ -161,59 +139,66 @@ impl Trail {
     /// # Errors
     /// The operation must be refused.
     pub fn intent(&self, event: &Event<'_>) -> Result<Intent, AuditError> {
-        let sequence = self.append(&Body::Intent(EventBody::new(event)))?;
-        Ok(Intent {
-            trail: self.clone(),
-            sequence,
-            request_id: event.request_id.to_owned(),
-            pending: true,
-        })
+        let sequence = self.with(|state| state.intent(event))?;
+        Ok(Intent::new(self.clone(), sequence, event.request_id))
     }
 
-    /// Writes that something was refused before it could touch a key.
+    /// Writes that something was done without an intent, and how it ended: what makes things safer, as locking a token does, is
+    /// done whether or not it can be written down. What cannot be written now is kept and written later.
     ///
     /// # Errors
-    /// The refusal stands; nothing else can be done about it.
-    pub fn refusal(&self, event: &Event<'_>, reason: &str) -> Result<(), AuditError> {
-        self.append(&Body::Refusal {
-            refused: EventBody::new(event),
+    /// It is kept.
+    pub fn act(&self, event: &Event<'_>, outcome: Outcome<'_>) -> Result<(), AuditError> {
+        let (result, reason) = outcome.words();
+        self.append_or_keep(&Body::Act {
+            done: EventBody::new(event),
+            result,
             reason,
         })
-        .map(drop)
     }
 
-    /// Writes down something in the life of the daemon: started, reloaded, stopped.
+    /// Writes down something in the life of the daemon.
     ///
     /// # Errors
     /// As for an intent.
     pub fn note(&self, what: &str, detail: &str) -> Result<(), AuditError> {
-        self.append(&Body::Note { what, detail })?;
+        self.with(|state| state.writer.append(&Body::Note { what, detail }))?;
         self.settle();
         Ok(())
     }
 
-    /// Opens the file anew, after a rotation or a failure, and goes on with the chain.
+    /// Writes down what has happened in any case, later if that cannot be done now.
+    pub fn remark(&self, what: &str, detail: &str) {
+        let written = self.append_or_keep(&Body::Note { what, detail });
+        self.settle();
+        if let Err(error) = written {
+            tracing::error!(what, detail, %error, "this is recorded in the audit trail once that is possible");
+        }
+    }
+
+    /// Opens the file anew, after a rotation or a failure, and goes on with the chain: first with what could not be written when
+    /// it was due.
     ///
     /// # Errors
     /// The trail stays, or becomes, closed.
     pub fn reopen(&self) -> Result<(), AuditError> {
-        let mut writer = self.writer();
-        let result = writer.reopen();
-        self.publish(&writer);
+        let mut state = self.state();
+        let result = state.reopen();
+        self.publish(&state.writer);
         result
     }
 
     /// Has `FILE.head` name the last record. Threads that use the trail call this before they sleep, so that many records
     /// that are written together cost one write of it.
     pub fn settle(&self) {
-        let mut writer = self.writer();
-        if writer.write_head().is_err() {
-            self.publish(&writer);
+        let mut state = self.state();
+        if state.writer.write_head().is_err() {
+            self.publish(&state.writer);
         }
     }
 
-    /// What has to be done now and then: flush to the disk, and try to open a closed trail again. Blocks for as long as
-    /// the disk takes; call it every [`Trail::tick_interval`] where blocking is allowed.
+    /// What has to be done now and then: flush to the disk, tell what was left out, and try to open a closed trail again. Blocks
+    /// for as long as the disk takes; call it every [`Trail::tick_interval`] where blocking is allowed.
     pub fn tick(&self) {
         if !*self.0.open.borrow() {
             match self.reopen() {
@@ -226,6 +211,16 @@ impl Trail {
         if matches!(self.0.sync, Sync::Interval(_)) {
             self.flush();
         }
+        self.tell_left_out(false);
+    }
+
+    /// Writes what has been kept back, before the last record. Blocks.
+    pub fn finish(&self) {
+        if !*self.0.open.borrow() && self.reopen().is_err() {
+            let records = self.state().kept.len();
+            tracing::error!(records, "so much is missing from the audit trail: it cannot be written");
+        }
+        self.tell_left_out(true);
     }
 
     /// How often [`Trail::tick`] wants to be called.
@@ -240,19 +235,19 @@ impl Trail {
     /// Flushes to the disk whatever the policy. Blocks.
     pub fn flush(&self) {
         self.settle();
-        let file = self.writer().take_unsynced();
+        let file = self.state().writer.take_unsynced();
         if let Some(file) = file
             && let Err(error) = file.sync_data()
         {
-            let mut writer = self.writer();
-            writer.close("flush to the disk", &error);
-            self.publish(&writer);
+            let mut state = self.state();
+            state.writer.close("flush to the disk", &error);
+            self.publish(&state.writer);
         }
     }
 
     /// Waits until a record could be written. Blocks; it is short while all is well, and a sign of trouble when not.
     pub fn wait_for_a_turn(&self) {
-        drop(self.writer());
+        drop(self.state());
     }
 
     /// Whether the trail takes records, now and after every change.
@@ -261,22 +256,27 @@ impl Trail {
         self.0.open.subscribe()
     }
 
-    fn append(&self, body: &Body<'_>) -> Result<u64, AuditError> {
-        let append = || {
-            let mut writer = self.writer();
-            let result = writer.append(body);
-            self.publish(&writer);
+    /// For a record of what has happened. An error is one for those to whom it matters that it is written by now.
+    fn append_or_keep(&self, body: &Body<'_>) -> Result<(), AuditError> {
+        self.with(|state| state.append_or_keep(body))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        let work = || {
+            let mut state = self.state();
+            let result = work(&mut state);
+            self.publish(&state.writer);
             result
         };
         match self.0.sync {
-            Sync::Always => blocking(append),
-            Sync::Interval(_) | Sync::Never => append(),
+            Sync::Always => blocking(work),
+            Sync::Interval(_) | Sync::Never => work(),
         }
     }
 
-    fn writer(&self) -> MutexGuard<'_, Writer> {
+    fn state(&self) -> MutexGuard<'_, State> {
         // A panic under the lock leaves either the old state or the new one: the state moves after the write.
-        self.0.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Under the writer's lock, so that the last to tell is the last to have changed it.
@@ -292,53 +292,59 @@ impl Trail {
     }
 }
 
-/// Something that was announced and has not ended yet. Dropped without an outcome it ends as abandoned: the caller has
-/// gone, or the handler was cancelled.
-#[derive(Debug)]
-#[must_use = "an intent needs its outcome"]
-pub struct Intent {
-    trail: Trail,
-    sequence: u64,
-    request_id: String,
-    pending: bool,
-}
-
-impl Intent {
-    /// Writes how it ended.
-    ///
-    /// # Errors
-    /// The result must not be handed out.
-    pub fn outcome(mut self, outcome: Outcome<'_>) -> Result<(), AuditError> {
-        self.pending = false;
-        match outcome {
-            Outcome::Done => self.write("done", None),
-            Outcome::Failed { reason } => self.write("failed", Some(reason)),
+impl State {
+    fn intent(&mut self, event: &Event<'_>) -> Result<u64, AuditError> {
+        let was_open = self.writer.closed().is_none();
+        let written = self.writer.append(&Body::Intent(EventBody::new(event)));
+        if let (Err(_), true, Some(intent)) = (&written, was_open, self.writer.doubt()) {
+            // Nothing is done, whatever the file says of it.
+            let never = Outcome::Failed {
+                reason: "AUDIT_UNAVAILABLE",
+            };
+            self.kept.keep(&never.of(intent, event.request_id), When::IfThatIsThere);
         }
+        written
     }
 
-    /// The number of its record.
-    #[must_use]
-    pub const fn sequence(&self) -> u64 {
-        self.sequence
+    fn append_or_keep(&mut self, body: &Body<'_>) -> Result<(), AuditError> {
+        let was_open = self.writer.closed().is_none();
+        let written = self.writer.append(body);
+        if let Err(AuditError::Closed { .. }) = &written {
+            let when = match was_open && self.writer.doubt().is_some() {
+                true => When::UnlessThatIsThere,
+                false => When::InAnyCase,
+            };
+            self.kept.keep(body, when);
+        }
+        written.map(drop)
     }
 
-    fn write(&self, result: &str, reason: Option<&str>) -> Result<(), AuditError> {
-        let body = Body::Outcome {
-            intent: self.sequence,
-            request: &self.request_id,
-            result,
-            reason,
-        };
-        self.trail.append(&body).map(drop)
-    }
-}
-
-impl Drop for Intent {
-    fn drop(&mut self) {
-        if self.pending
-            && let Err(error) = self.write("abandoned", None)
-        {
-            tracing::error!(%error, intent = self.sequence, "the end of an abandoned operation could not be recorded");
+    fn reopen(&mut self) -> Result<(), AuditError> {
+        let reopened = self.writer.reopen();
+        if let Some(is_there) = self.writer.take_settled() {
+            self.kept.settle(is_there);
+        }
+        reopened?;
+        while let Some(record) = self.kept.first() {
+            match self.writer.append(record) {
+                Ok(_) => {}
+                Err(error @ AuditError::TooLong { .. }) => tracing::error!(%error, "a record is lost"),
+                Err(error) => {
+                    if self.writer.doubt().is_some() {
+                        self.kept.doubt_first();
+                    }
+                    return Err(error);
+                }
+            }
+            self.kept.remove_first();
+        }
+        match self.kept.take_lost() {
+            0 => Ok(()),
+            lost => {
+                let detail = format!("{lost} records of what was done while the trail was closed");
+                let what = "records-lost";
+                self.append_or_keep(&Body::Note { what, detail: &detail })
+            }
         }
     }
 }

@@ -33,6 +33,7 @@ pub mod notify;
 pub mod ops;
 pub mod permissions;
 pub mod policy;
+mod ration;
 pub mod reload;
 pub mod request_id;
 pub mod server;

@@ -22,8 +22,6 @@ pub fn apply(configured: &[Token], tokens: &[TokenHandle], audit: &Trail) {
         } else {
             "maintenance-ended"
         };
-        if let Err(error) = audit.note(what, name) {
-            tracing::error!(token = name, what, %error, "a token's maintenance could not be recorded");
-        }
+        audit.remark(what, name);
     }
 }

@@ -4,7 +4,7 @@
 //! ```text
 //!   requests ── counted in a layer around every RPC ──┐
 //!   tokens ──── their status and their own counters ──┼──► exposition ──► endpoint, GET /metrics
-//!   audit trail ── open or not ───────────────────────┘
+//!   audit trail ── open or not, and what it left out ─┘
 //! ```
 //!
 //! Everything is read when somebody asks, and nothing is labelled with what a caller can choose: no key, no caller, no address.
@@ -22,8 +22,8 @@ use std::fmt;
 use chancery_token::TokenHandle;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
-use tokio::sync::watch;
 
+use crate::audit::Trail;
 pub use endpoint::Endpoint;
 pub use requests::{CountLayer, CountService, Counted, Counting, Requests};
 
@@ -34,8 +34,8 @@ pub struct Sources {
     pub requests: Requests,
     /// The tokens.
     pub tokens: Vec<TokenHandle>,
-    /// Whether the audit trail takes records.
-    pub audit: watch::Receiver<bool>,
+    /// The audit trail.
+    pub audit: Trail,
 }
 
 /// The numbers as they are when they are asked for.

@@ -105,7 +105,5 @@ pub fn read_certificates(config: &Config) -> Result<Vec<Vec<u8>>, CertificatesEr
 fn record(audit: &Trail, what: &str, detail: &str) {
     // A long list of problems is in the log; a record has its bounds.
     let detail: String = detail.chars().take(4000).collect();
-    if let Err(error) = audit.note(what, &detail) {
-        tracing::error!(%error, "the reload could not be recorded");
-    }
+    audit.remark(what, &detail);
 }

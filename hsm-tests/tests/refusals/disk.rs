@@ -4,14 +4,16 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    thread,
     time::{Duration, Instant},
 };
 
 use hsm_tests::{
     command::run,
-    daemon::{Daemon, Setup},
+    daemon::{Daemon, PIN, Setup},
     openssl::{self, Recipient},
     people::Person,
+    softhsm::fault::Fault,
 };
 use rustix::process::getuid;
 
@@ -106,6 +108,66 @@ fn when_the_audit_trail_cannot_be_written_no_key_is_used_until_it_can() {
     }
     let report = hsm_tests::daemon::chanceryd(["verify-audit".as_ref(), trail.as_os_str()]).unwrap();
     report.success().unwrap();
+    daemon.stop().unwrap();
+}
+
+#[test]
+fn what_was_begun_before_the_disk_was_full_and_what_locks_a_token_is_recorded_when_there_is_room() {
+    let mut daemon = Setup::new().token("cards", &[Person::Alice]).faulty().start().unwrap();
+    let Some(disk) = SmallDisk::mount(&daemon) else { return };
+    let trail = disk.0.join("audit.jsonl");
+    let before = daemon.audit_file();
+    move_to(&mut daemon, &before, &trail);
+    let faults = daemon.faults().unwrap();
+    faults.put("C_Sign", Fault::hang().once()).unwrap();
+    let unlock = || {
+        daemon
+            .chancery(["unlock", "cards", "--pin-stdin"], PIN.as_bytes())
+            .unwrap()
+    };
+    let signed = thread::scope(|scope| {
+        let signing = scope.spawn(|| daemon.chancery(["sign"], LETTER).unwrap());
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while faults.hits("C_Sign").unwrap() == 0 {
+            assert!(Instant::now() < deadline, "nobody signs");
+            thread::yield_now();
+        }
+        disk.fill();
+        // What was left of the last page takes some records.
+        let full = (0..100).map(|_| unlock()).find(|unlocked| unlocked.code != 0);
+        assert_refused(&full.expect("the disk is full"), 75, "AUDIT_UNAVAILABLE");
+        faults.go_on("C_Sign").unwrap();
+        signing.join().unwrap()
+    });
+    assert_eq!(signed.code, 75, "{}", signed.stderr);
+    assert!(signed.stderr.contains("a private key was used"), "{}", signed.stderr);
+    let before = faults.of("C_Logout").unwrap();
+    daemon.chancery(["lock", "cards"], b"").unwrap().success().unwrap();
+    assert_eq!(faults.of("C_Logout").unwrap(), before + 1);
+
+    disk.make_room();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while unlock().code != 0 {
+        assert!(Instant::now() < deadline, "the trail is still closed");
+    }
+    let verified = hsm_tests::daemon::chanceryd(["verify-audit".as_ref(), trail.as_os_str()]).unwrap();
+    let verified = String::from_utf8(verified.success().unwrap()).unwrap();
+    assert!(!verified.contains("has no outcome"), "{verified}");
+    let records = fs::read_to_string(&trail).unwrap();
+    let records: Vec<serde_json::Value> = records
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let find = |what: &dyn Fn(&serde_json::Value) -> bool| records.iter().find(|record| what(record)).unwrap();
+    let intent = find(&|record| record["event"] == "intent" && record["operation"] == "sign");
+    let outcome = find(&|record| record["event"] == "outcome" && record["intent"] == intent["seq"]);
+    assert_eq!(outcome["result"], "done");
+    assert!(outcome["happened"].is_string(), "{outcome}");
+    let locked = find(&|record| record["event"] == "act");
+    assert_eq!(
+        (&locked["rpc"], &locked["result"]),
+        (&"chancery.v1.TokenService/LockToken".into(), &"done".into())
+    );
     daemon.stop().unwrap();
 }
 

@@ -102,6 +102,35 @@ fn a_grant_to_another_user_is_not_mine() {
 }
 
 #[test]
+fn who_is_refused_all_the_time_fills_neither_the_trail_nor_the_log() {
+    const TIMES: u64 = 500;
+    let mut daemon = Setup::new()
+        .token("cards", &[Person::Alice])
+        .grant(&grant(me(), "alice@example.org", "\"sign\""))
+        .start()
+        .unwrap();
+    block_on(async {
+        for _ in 0..TIMES {
+            let status = sign_digest(&daemon, Person::Alice.signing().key().unwrap()).await;
+            assert_eq!(reason(&status), "NOT_PERMITTED");
+        }
+    });
+    let one_by_one = refusals(&daemon).len() as u64;
+    assert!((30..60).contains(&one_by_one), "{one_by_one}");
+    let logged = daemon.log().unwrap().matches("NOT_PERMITTED").count() as u64;
+    assert!((30..60).contains(&logged), "{logged}");
+    daemon.chancery(["sign"], LETTER).unwrap().success().unwrap();
+    // What was left out is told at the end, if not before.
+    daemon.restart().unwrap();
+    let records = daemon.audit().unwrap().into_iter();
+    let left_out: Vec<_> = records.filter(|record| record["event"] == "refusals").collect();
+    let count: u64 = left_out.iter().map(|record| record["count"].as_u64().unwrap()).sum();
+    assert_eq!(refusals(&daemon).len() as u64 + count, TIMES, "{left_out:?}");
+    assert_eq!(left_out[0]["callers"][0]["uid"], me());
+    assert_all_is_well(&daemon);
+}
+
+#[test]
 fn a_grant_to_sign_neither_decrypts_nor_administers_nor_signs_digests() {
     let daemon = Setup::new()
         .token("cards", &[Person::Alice, Person::Bob])

@@ -28,12 +28,10 @@ pub(super) async fn record_notices(audit: Trail, mut notices: mpsc::Receiver<Not
                 Ending::Replaced => "module-replaced",
                 Ending::Parked => "module-parked",
             };
-            audit.note(what, &format!("{}: {}", notice.module, notice.how))
+            audit.remark(what, &format!("{}: {}", notice.module, notice.how));
         });
-        match recorded.await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "the end of a module's process could not be recorded"),
-            Err(error) => tracing::error!(%error, "the end of a module's process could not be recorded"),
+        if let Err(error) = recorded.await {
+            tracing::error!(%error, "the end of a module's process could not be recorded");
         }
     }
 }

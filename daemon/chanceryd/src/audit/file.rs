@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
 
 use super::AuditError;
 use super::record::{self, Body, GENESIS, Hash, MAX_LINE, Missing, Recovery, Torn};
@@ -44,6 +45,10 @@ pub(super) struct Writer {
     sync_each: bool,
     unsynced: bool,
     closed: Option<Arc<str>>,
+    /// A record that stands whole in the file but could not be followed by what belongs to it.
+    doubt: Option<End>,
+    /// Whether one that was in doubt has turned out to be part of the chain, until somebody asks.
+    settled: Option<bool>,
 }
 
 impl Writer {
@@ -70,6 +75,8 @@ impl Writer {
             sync_each,
             unsynced: false,
             closed: None,
+            doubt: None,
+            settled: None,
         };
         writer.continue_chain()?;
         Ok(writer)
@@ -97,7 +104,7 @@ impl Writer {
     }
 
     /// Writes one record. A failure closes the trail.
-    pub(super) fn append(&mut self, body: &Body<'_>) -> Result<u64, AuditError> {
+    pub(super) fn append(&mut self, body: &impl Serialize) -> Result<u64, AuditError> {
         if let Some(reason) = &self.closed {
             return Err(AuditError::Closed {
                 reason: Arc::clone(reason),
@@ -106,10 +113,17 @@ impl Writer {
         let seq = self.end.seq.saturating_add(1);
         let hash = record::encode(&mut self.line, seq, self.end.hash, SystemTime::now(), body)?;
         self.write_line().map_err(|error| self.close("write to it", &error))?;
-        self.end = End { seq, hash };
+        let end = End { seq, hash };
+        self.doubt = Some(end);
+        if self.sync_each {
+            let synced = self.file.sync_data();
+            synced.map_err(|error| self.close("flush it to the disk", &error))?;
+        }
+        self.end = end;
         if self.sync_each || seq.saturating_sub(self.named.seq) >= MAX_BEHIND {
             self.write_head()?;
         }
+        self.doubt = None;
         Ok(seq)
     }
 
@@ -123,6 +137,16 @@ impl Writer {
             .map_err(|error| self.close("write FILE.head", &error))?;
         self.named = self.end;
         Ok(())
+    }
+
+    /// The number of a record that may be part of the chain though its writing failed.
+    pub(super) fn doubt(&self) -> Option<u64> {
+        self.doubt.map(|end| end.seq)
+    }
+
+    /// Whether it is, once that is known; told once.
+    pub(super) fn take_settled(&mut self) -> Option<bool> {
+        self.settled.take()
     }
 
     /// Closes the trail until it is reopened.
@@ -148,6 +172,12 @@ impl Writer {
         self.file = Arc::new(file);
     }
 
+    /// Puts another file in the place of FILE.head, and returns it.
+    #[cfg(test)]
+    pub(super) fn replace_head(&mut self, head: File) -> File {
+        std::mem::replace(&mut self.head, head)
+    }
+
     fn write_line(&mut self) -> io::Result<()> {
         let written = (&*self.file).write(&self.line)?;
         if written != self.line.len() {
@@ -157,7 +187,7 @@ impl Writer {
             ));
         }
         self.unsynced = true;
-        if self.sync_each { self.file.sync_data() } else { Ok(()) }
+        Ok(())
     }
 
     /// Finds where the chain ends: in the file, or where `FILE.head` says. Notes what is torn or missing.
@@ -180,6 +210,9 @@ impl Writer {
                 .map_err(|source| fail("end its last line", source))?;
         }
         let known = self.end;
+        if let Some(doubt) = self.doubt.take() {
+            self.settled = Some(tail.end == Some(doubt) || known == doubt);
+        }
         let missing = match tail.end {
             Some(end) if end.seq < known.seq || (end.seq == known.seq && end.hash != known.hash) => {
                 tracing::error!(

@@ -8,6 +8,7 @@ use x509_cert::der::DateTime;
 
 use super::{AuditError, Event};
 use crate::caller::{Caller, hex};
+use crate::share::Holder;
 
 /// A record's hash.
 pub(super) type Hash = [u8; 32];
@@ -38,6 +39,20 @@ pub(super) enum Body<'a> {
         #[serde(flatten)]
         refused: EventBody<'a>,
         reason: &'a str,
+    },
+    /// Refusals that were not written down one by one.
+    Refusals {
+        count: u64,
+        callers: Vec<CallerCount>,
+        others: u64,
+    },
+    /// What was done without an intent, since none could be written, and how it ended.
+    Act {
+        #[serde(flatten)]
+        done: EventBody<'a>,
+        result: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
     },
     Note {
         what: &'a str,
@@ -118,6 +133,30 @@ enum CallerBody<'a> {
     },
 }
 
+/// How many of a caller's.
+#[derive(Serialize)]
+pub(super) struct CallerCount {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spki_sha256: Option<String>,
+    count: u64,
+}
+
+impl CallerCount {
+    pub(super) fn new(holder: Holder, count: u64) -> Self {
+        let (uid, spki_sha256) = match holder {
+            Holder::User(uid) => (Some(uid), None),
+            Holder::Key(spki) => (None, Some(hex(&spki))),
+        };
+        Self {
+            uid,
+            spki_sha256,
+            count,
+        }
+    }
+}
+
 impl<'a> EventBody<'a> {
     pub(super) fn new(event: &Event<'a>) -> Self {
         let caller = match event.caller {
@@ -153,12 +192,12 @@ impl<'a> EventBody<'a> {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line<'a, B> {
     seq: u64,
     time: String,
     previous: String,
     #[serde(flatten)]
-    body: &'a Body<'a>,
+    body: &'a B,
 }
 
 /// Writes the line of a record, line end included, over what `line` holds; returns its hash.
@@ -167,7 +206,7 @@ pub(super) fn encode(
     seq: u64,
     previous: Hash,
     now: SystemTime,
-    body: &Body<'_>,
+    body: &impl Serialize,
 ) -> Result<Hash, AuditError> {
     let record = Line {
         seq,
@@ -266,7 +305,7 @@ pub(super) fn unhex(text: &str) -> Option<Hash> {
 }
 
 /// RFC 3339 in UTC with milliseconds.
-fn timestamp(now: SystemTime) -> String {
+pub(super) fn timestamp(now: SystemTime) -> String {
     let since = now.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     match DateTime::from_unix_duration(Duration::from_secs(since.as_secs())) {
         Ok(time) => {

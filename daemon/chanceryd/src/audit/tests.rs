@@ -5,6 +5,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::caller::Caller;
+use crate::policy::Operation;
 
 fn event(caller: &Caller) -> Event<'_> {
     Event {
@@ -128,7 +130,7 @@ fn the_companion_is_never_more_than_64_records_behind_and_none_if_each_is_flushe
         let (_directory, path) = scene();
         let trail = Trail::open(&path, sync).unwrap();
         for written in 1..=200 {
-            trail.refusal(&event(&caller()), "NOT_PERMITTED").unwrap();
+            trail.act(&event(&caller()), Outcome::Done).unwrap();
             assert!(
                 written - named(&path) <= most,
                 "{written} written, {} named",
@@ -152,8 +154,7 @@ fn a_write_that_fails_closes_the_trail_until_it_is_reopened() {
     // Every write to /dev/full says that the disk is full; reads give zeros without end, so the trail starts on a file.
     let trail = Trail::open(&path, Sync::Never).unwrap();
     trail.note("before", "").unwrap();
-    let full = fs::OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
-    trail.writer().replace_file(full);
+    fill(&trail);
     let open = trail.is_open();
     assert!(*open.borrow());
     assert!(trail.intent(&event(&caller())).is_err());
@@ -166,6 +167,113 @@ fn a_write_that_fails_closes_the_trail_until_it_is_reopened() {
     let report = verify(&[&path]).unwrap();
     assert_eq!((report.records, report.findings), (2, Vec::new()));
     drop(directory);
+}
+
+/// A trail whose writes fail from now on, as on a full disk.
+fn fill(trail: &Trail) {
+    let full = fs::OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
+    trail.state().writer.replace_file(full);
+}
+
+#[test]
+fn what_ended_while_the_trail_was_closed_is_written_before_anything_else() {
+    let (_directory, path) = scene();
+    let trail = Trail::open(&path, Sync::Never).unwrap();
+    let caller = caller();
+    let [done, failed, abandoned] = [(); 3].map(|()| trail.intent(&event(&caller)).unwrap());
+    fill(&trail);
+    done.outcome(Outcome::Done).unwrap_err();
+    let reason = "TOKEN_ABSENT";
+    failed.outcome(Outcome::Failed { reason }).unwrap_err();
+    drop(abandoned);
+    trail.act(&event(&caller), Outcome::Done).unwrap_err();
+    trail.remark("token locked", "card");
+    assert!(trail.intent(&event(&caller)).is_err());
+    trail.tick();
+    trail.intent(&event(&caller)).unwrap().outcome(Outcome::Done).unwrap();
+    let lines = lines(&path);
+    let told = |index: usize| format!("{} {}", lines[index]["event"], lines[index]["result"]).replace('"', "");
+    assert_eq!(
+        [3, 4, 5, 6].map(told),
+        ["outcome done", "outcome failed", "outcome abandoned", "act done"]
+    );
+    assert_eq!((&lines[4]["intent"], &lines[4]["reason"]), (&2.into(), &reason.into()));
+    assert_eq!(
+        (&lines[6]["caller"]["user"], &lines[6]["token"]),
+        (&"alice".into(), &"card".into())
+    );
+    assert_eq!(lines[7]["what"], "token locked");
+    assert_eq!(lines[8]["event"], "intent");
+    assert!(lines[3..8].iter().all(|line| line["happened"].is_string()));
+    let report = verify(&[&path]).unwrap();
+    assert_eq!((report.findings.len(), report.open_intents.len()), (0, 0));
+}
+
+#[test]
+fn an_outcome_that_is_in_the_file_though_its_writing_failed_is_not_written_again() {
+    let (_directory, path) = scene();
+    let trail = Trail::open(&path, Sync::Always).unwrap();
+    let intent = trail.intent(&event(&caller())).unwrap();
+    // The record itself is written, and FILE.head after it is not.
+    let while_head_fails = |work: &mut dyn FnMut()| {
+        let unwritable = fs::File::open(head_path(&path)).unwrap();
+        let head = trail.state().writer.replace_head(unwritable);
+        work();
+        trail.state().writer.replace_head(head);
+        trail.tick();
+    };
+    let mut intent = Some(intent);
+    while_head_fails(&mut || drop(intent.take().unwrap().outcome(Outcome::Done).unwrap_err()));
+    // And an intent in that place is one of something that was not done.
+    while_head_fails(&mut || drop(trail.intent(&event(&caller())).unwrap_err()));
+    trail.note("after", "").unwrap();
+    let report = verify(&[&path]).unwrap();
+    assert_eq!(
+        (report.records, report.findings.len(), report.open_intents.len()),
+        (5, 0, 0)
+    );
+    assert_eq!(lines(&path)[3]["reason"], "AUDIT_UNAVAILABLE");
+}
+
+#[test]
+fn refusals_of_one_caller_are_written_a_few_times_and_then_counted_and_what_uses_a_key_never_is() {
+    let (_directory, path) = scene();
+    let trail = Trail::open(&path, Sync::Never).unwrap();
+    let (mallory, alice) = (Caller::of_uid(666), caller());
+    let written = (0..1000)
+        .filter(|_| trail.refusal(&event(&mallory), "NOT_PERMITTED").unwrap())
+        .count();
+    assert_eq!((written, trail.refusals_left_out()), (30, 970));
+    assert!(trail.refusal(&event(&alice), "NOT_PERMITTED").unwrap());
+    for _ in 0..100 {
+        trail.intent(&event(&mallory)).unwrap().outcome(Outcome::Done).unwrap();
+    }
+    trail.tick();
+    assert_eq!(lines(&path).len(), 30 + 1 + 200, "it is not told before its time");
+    trail.finish();
+    trail.finish();
+    let lines = lines(&path);
+    assert_eq!(lines.len(), 30 + 1 + 200 + 1);
+    let told = lines.last().unwrap();
+    assert_eq!((&told["event"], &told["count"]), (&"refusals".into(), &970.into()));
+    assert_eq!(
+        (&told["callers"][0]["uid"], &told["callers"][0]["count"]),
+        (&666.into(), &970.into())
+    );
+    assert_eq!(verify(&[&path]).unwrap().findings, []);
+}
+
+#[test]
+fn refusals_while_the_trail_is_closed_are_counted() {
+    let (_directory, path) = scene();
+    let trail = Trail::open(&path, Sync::Never).unwrap();
+    fill(&trail);
+    for _ in 0..5 {
+        trail.refusal(&event(&caller()), "NOT_PERMITTED").unwrap_err();
+    }
+    trail.finish();
+    assert_eq!(lines(&path).last().unwrap()["count"], 5);
+    assert_eq!(trail.refusals_left_out(), 5);
 }
 
 #[test]

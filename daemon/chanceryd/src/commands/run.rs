@@ -54,6 +54,7 @@ pub fn run(file: &Path) -> ExitCode {
     runtime.shutdown_timeout(LAST_WORDS);
     match served {
         Ok(audit) => {
+            audit.finish();
             if let Err(error) = audit.note("stopped", "") {
                 tracing::error!(%error, "the end could not be recorded");
             }

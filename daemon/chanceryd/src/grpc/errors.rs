@@ -84,7 +84,7 @@ fn code(error: &OpError) -> Code {
         | OpError::Unsupported(_)
         | OpError::Limit(_) => Code::InvalidArgument,
         OpError::Token(error) => token_code(error),
-        OpError::Audit(_) => Code::Unavailable,
+        OpError::Audit(_) | OpError::Unrecorded(_) => Code::Unavailable,
         OpError::Spool(SpoolError::Full { .. })
         | OpError::MailBusy(_)
         | OpError::TooManyWatches

@@ -52,8 +52,16 @@ impl Sources {
             encoder,
             "audit_trail_open",
             "Whether the audit trail takes records; without it no private key is used",
-            [([], u64::from(*self.audit.borrow()))],
-        )
+            [([], u64::from(*self.audit.is_open().borrow()))],
+        )?;
+        encoder
+            .encode_descriptor(
+                "audit_refusals_left_out",
+                "Refusals that the audit trail does not have one by one, but counted",
+                None,
+                MetricType::Counter,
+            )?
+            .encode_counter::<NoLabelSet, _, u64>(&self.audit.refusals_left_out(), None)
     }
 
     fn requests(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {

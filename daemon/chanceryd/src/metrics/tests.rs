@@ -21,10 +21,12 @@ use tokio::task::JoinHandle;
 use tower::{Layer as _, Service as _};
 
 use super::*;
+use crate::audit::Sync;
 use crate::config::{MetricsListen, UnixSocket};
 
 fn metrics(requests: &Requests) -> Metrics {
-    let (_, audit) = watch::channel(true);
+    let directory = tempfile::tempdir().unwrap();
+    let audit = Trail::open(&directory.path().join("audit.jsonl"), Sync::Never).unwrap();
     Metrics::new(Sources {
         requests: requests.clone(),
         tokens: Vec::new(),

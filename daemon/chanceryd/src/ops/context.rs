@@ -20,6 +20,7 @@ use crate::audit::{Detail, Event, Trail};
 use crate::caller::Caller;
 use crate::directory::{Directory, Key};
 use crate::policy::{Decision, Live, Operation, Target};
+use crate::ration::LogRation;
 use crate::spool::SpoolSettings;
 
 /// Calls that watch tokens at once.
@@ -52,6 +53,8 @@ pub struct Context {
     pub(super) agents: Agents,
     agent_places: Admission,
     stopping: watch::Sender<bool>,
+    /// What the log says of callers who look at what is not theirs.
+    lookups: LogRation,
 }
 
 /// Limits and defaults from the configuration.
@@ -109,6 +112,7 @@ impl Context {
             agents: Agents::default(),
             agent_places: Admission::new(AGENTS, AGENTS_PER_CALLER),
             stopping: watch::Sender::new(false),
+            lookups: LogRation::default(),
         })
     }
 
@@ -174,22 +178,30 @@ impl Context {
         }
     }
 
-    /// Writes a refusal down: in the log, and in the audit trail if it was about more than looking.
     fn refused(&self, call: &Call, operation: Operation, target: &Target<'_>) {
-        tracing::info!(
-            request_id = call.request_id, caller = %call.caller, rpc = call.rpc, operation = %operation,
-            key = target.key, identities = ?target.identities, "refused: no grant allows it"
-        );
-        if operation == Operation::List {
-            return;
-        }
         let event = Event {
             key: target.key,
             identity: target.identities.first().map(String::as_str),
             ..call.event(operation, None)
         };
-        if let Err(error) = self.audit.refusal(&event, OpError::NotPermitted.reason()) {
-            tracing::error!(request_id = call.request_id, %error, "a refusal could not be written to the audit trail");
+        self.write_refusal(&event, &OpError::NotPermitted);
+    }
+
+    /// Writes a refusal down: in the log, and in the audit trail if it was about more than looking; of a caller who has been
+    /// refused too often of late, only how often.
+    pub(super) fn write_refusal(&self, event: &Event<'_>, refusal: &OpError) {
+        let (request_id, reason) = (event.request_id, refusal.reason());
+        let is_told = match event.operation {
+            Operation::List => Ok(self.lookups.allows(Some(event.caller), "a caller may not look at this")),
+            _ => self.audit.refusal(event, reason),
+        };
+        match is_told {
+            Ok(true) => tracing::info!(
+                request_id, caller = %event.caller, rpc = event.rpc, operation = %event.operation, key = event.key,
+                identity = event.identity, reason, "refused"
+            ),
+            Ok(false) => {}
+            Err(error) => tracing::error!(request_id, %error, "a refusal could not be written to the audit trail"),
         }
     }
 }

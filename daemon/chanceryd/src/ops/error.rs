@@ -108,8 +108,14 @@ pub enum OpError {
     #[error(transparent)]
     Token(TokenError),
     /// The audit trail cannot be written, so nothing happens.
-    #[error("the audit trail cannot be written; no private key is used until it can")]
+    #[error("the audit trail cannot be written, so nothing was done; no private key is used until it can")]
     Audit(#[from] AuditError),
+    /// It was begun, and how it ended cannot be written yet. Nothing is given out that the trail does not know of.
+    #[error(
+        "the audit trail cannot be written: a private key was used, or the token was asked to, but how that ended could not be \
+         recorded, so the result is withheld; it is recorded once that is possible"
+    )]
+    Unrecorded(#[source] AuditError),
     /// Held ciphertext could not be kept.
     #[error(transparent)]
     Spool(#[from] SpoolError),
@@ -164,7 +170,7 @@ impl OpError {
             Self::PinMismatch { .. } => "PIN_MISMATCH",
             Self::PinTriesSpent { .. } => "PIN_TRIES_SPENT",
             Self::Token(error) => token_reason(error),
-            Self::Audit(_) => "AUDIT_UNAVAILABLE",
+            Self::Audit(_) | Self::Unrecorded(_) => "AUDIT_UNAVAILABLE",
             Self::Spool(SpoolError::Full { .. }) => "SPOOL_FULL",
             Self::MailBusy(_) => "MAIL_BUSY",
             Self::TooManyWatches => "TOO_MANY_WATCHES",

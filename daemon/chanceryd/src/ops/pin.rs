@@ -70,12 +70,7 @@ pub(super) async fn demand(
         Ok(()) => return Ok(()),
         Err(refusal) => refusal,
     };
-    let reason = refusal.reason();
-    tracing::info!(request_id = call.request_id, caller = %call.caller, rpc = call.rpc, key = event.key, reason, "refused");
-    if let Err(error) = context.audit.refusal(event, reason) {
-        let request_id = &call.request_id;
-        tracing::error!(request_id, %error, "a refusal could not be written to the audit trail");
-    }
+    context.write_refusal(event, &refusal);
     Err(refusal)
 }
 

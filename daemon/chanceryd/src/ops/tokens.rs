@@ -82,7 +82,7 @@ pub async fn unlock(
         all.wrong_pins.forget(unlocked.name());
         Ok(())
     };
-    run(context, call, token, grant, work).await
+    run(context, call, token, grant, Record::Before, work).await
 }
 
 /// A token whose PIN was changed.
@@ -118,7 +118,7 @@ pub async fn change_pin(
     };
     let changed = token.clone();
     let work = async move { changed.change_pin(change).await };
-    let token = run(context, call, token, grant, work).await?;
+    let token = run(context, call, token, grant, Record::Before, work).await?;
     Ok(Changed {
         configured_in: context.settings.pin_sources.get(&token.name).cloned(),
         token,
@@ -126,7 +126,7 @@ pub async fn change_pin(
 }
 
 /// Logs out of a token and forgets its PIN: at once, or when it is `drained` of all that it has to do. Until then it takes
-/// nothing new.
+/// nothing new. It is done even if it cannot be recorded now.
 ///
 /// # Errors
 ///
@@ -140,7 +140,7 @@ pub async fn lock(context: &Arc<Context>, call: &Call, name: &str, drained: bool
             false => all.leases.lock(&locked).await,
         }
     };
-    run(context, call, token, grant, work).await
+    run(context, call, token, grant, Record::WhenPossible, work).await
 }
 
 async fn drain(context: &Context, token: &TokenHandle) -> Result<(), TokenError> {
@@ -148,11 +148,8 @@ async fn drain(context: &Context, token: &TokenHandle) -> Result<(), TokenError>
     if !context.leases.lock_emptied(token).await? {
         return Ok(());
     }
-    let name = token.name();
-    let note = format!("{name}: its work is done, and it is locked");
-    if let Err(error) = context.audit.note("token-drained", &note) {
-        tracing::error!(token = name, %error, "that the token is drained could not be recorded");
-    }
+    let note = format!("{}: its work is done, and it is locked", token.name());
+    context.audit.remark("token-drained", &note);
     Ok(())
 }
 
@@ -194,6 +191,15 @@ fn authorized<'a>(context: &'a Context, call: &Call, name: &str) -> Result<(&'a 
         .ok_or_else(|| OpError::TokenNotFound(name.chars().take(80).collect()))
 }
 
+/// When something has to be in the audit trail.
+#[derive(Clone, Copy)]
+enum Record {
+    /// Before it is done.
+    Before,
+    /// As soon as that is possible: it is done in any case.
+    WhenPossible,
+}
+
 /// Does `work` between the record of the intent and that of the outcome, to the end even if nobody waits for it any more: what
 /// becomes of a token is recorded as it ended. Then the directory is brought up to date, so that whoever unlocked a token
 /// finds its keys at once.
@@ -202,6 +208,7 @@ async fn run(
     call: &Call,
     token: &TokenHandle,
     grant: Arc<str>,
+    record: Record,
     work: impl Future<Output = Result<(), TokenError>> + Send + 'static,
 ) -> Result<Described, OpError> {
     let name = token.name().to_owned();
@@ -211,7 +218,10 @@ async fn run(
             token: Some(token.name()),
             ..call.event(Operation::Admin, Some(&grant))
         };
-        private_key::run(&context, &call, &event, work).await?;
+        match record {
+            Record::Before => private_key::run(&context, &call, &event, work).await?,
+            Record::WhenPossible => private_key::run_in_any_case(&context, &call, &event, work).await?,
+        }
         context.directory.index().await;
         Ok(describe(&context, &token))
     };

@@ -29,7 +29,7 @@ fn all() -> Vec<(OpError, Code, &'static str, bool)> {
     };
     let wanted = "signing";
     let directory = PathBuf::from("/spool");
-    let closed = AuditError::Closed {
+    let closed = || AuditError::Closed {
         reason: "disk full".into(),
     };
     let detail = || "secret detail".to_owned();
@@ -121,7 +121,8 @@ fn all() -> Vec<(OpError, Code, &'static str, bool)> {
             "INVALID_PAGE_SIZE",
             false,
         ),
-        (OpError::Audit(closed), Unavailable, "AUDIT_UNAVAILABLE", false),
+        (OpError::Audit(closed()), Unavailable, "AUDIT_UNAVAILABLE", false),
+        (OpError::Unrecorded(closed()), Unavailable, "AUDIT_UNAVAILABLE", false),
         (
             OpError::Spool(SpoolError::Full {
                 directory: directory.clone(),
@@ -379,6 +380,7 @@ fn known(error: &OpError) {
         | OpError::TooManyAgents
         | OpError::Token(_)
         | OpError::Audit(_)
+        | OpError::Unrecorded(_)
         | OpError::Spool(_)
         | OpError::MailBusy(_)
         | OpError::TooManyWatches

@@ -168,9 +168,7 @@ impl Leases {
         let _turn = self.turn(name).await;
         said.call_once(|| {
             tracing::info!(token = name, why, "locking the token");
-            if let Err(error) = self.audit.note("token locked", &format!("{name}: {why}")) {
-                tracing::error!(token = name, %error, "that the token is locked could not be recorded");
-            }
+            self.audit.remark("token locked", &format!("{name}: {why}"));
         });
         token.lock().await
     }
