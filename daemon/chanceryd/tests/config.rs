@@ -7,6 +7,9 @@ use std::path::Path;
 
 use chanceryd::config::{Config, ConfigError};
 
+/// As little as a configuration can say.
+const NOTHING: &str = "without = [\"token\", \"grant\"]\n";
+
 #[test]
 fn every_configuration_is_accepted_or_refused_with_exactly_the_expected_words() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config");
@@ -67,8 +70,8 @@ fn the_defaults_that_the_example_shows_are_the_defaults() {
         .map(|line| format!("{line}\n"))
         .collect();
     let (shown, empty) = (
-        Config::parse(&switched_on, &file).unwrap(),
-        Config::parse("", &file).unwrap(),
+        Config::parse(&format!("{NOTHING}{switched_on}"), &file).unwrap(),
+        Config::parse(NOTHING, &file).unwrap(),
     );
     assert_eq!(shown.limits, empty.limits);
     assert_eq!(shown.mail, empty.mail);
@@ -82,7 +85,7 @@ fn a_file_that_others_can_write_is_not_read() {
     use std::os::unix::fs::PermissionsExt as _;
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("chanceryd.toml");
-    fs::write(&file, "").unwrap();
+    fs::write(&file, NOTHING).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
     Config::load(&file).unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o664)).unwrap();

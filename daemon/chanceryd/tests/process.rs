@@ -88,6 +88,18 @@ async fn a_wrong_configuration_keeps_the_old_one_in_force_and_the_log_says_why()
         daemon.wait_for("READY=1");
         assert_eq!(list_tokens(&scene).await, Ok(()), "{wrong}");
     }
+    // A copy that is not finished.
+    for torn in ["", "[listen]\nunix = \"/run/chancery/chanceryd.sock\"\n"] {
+        fs::write(scene.configuration(), torn).unwrap();
+        daemon.signal(Signal::HUP);
+        daemon.wait_for("READY=1");
+        assert_eq!(list_tokens(&scene).await, Ok(()), "{torn:?}");
+        let (status, said) = Daemon::run_to_the_end(&scene, "check-config");
+        assert!(
+            status == Some(EX_CONFIG) && said.contains("there is no [[grant]]"),
+            "{said}"
+        );
+    }
     let log = scene.log();
     assert!(
         log.contains("limits.nesting: 0 is not between") && log.contains("/nonexistent"),
@@ -329,7 +341,7 @@ fn it_does_not_start_with_a_pin_that_others_can_read_and_check_config_says_so_to
 fn check_config_names_file_line_and_key() {
     let scene = Scene::new("[log]\nlevel = \"loud\"\n");
     let (status, said) = Daemon::run_to_the_end(&scene, "check-config");
-    let expected = format!("{}:2: log.level: \"loud\" is none of", scene.configuration().display());
+    let expected = format!("{}:3: log.level: \"loud\" is none of", scene.configuration().display());
     assert!(status == Some(EX_CONFIG) && said.contains(&expected), "{said}");
     scene.configure("");
     assert_eq!(Daemon::run_to_the_end(&scene, "check-config").0, Some(0));

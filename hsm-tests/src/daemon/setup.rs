@@ -205,6 +205,9 @@ impl Setup {
             settings.entry(table.to_owned()).or_default().push(lines);
         }
         let mut toml = String::new();
+        if self.tokens.is_empty() {
+            writeln!(toml, "without = [\"token\"]")?;
+        }
         for (table, lines) in &settings {
             writeln!(toml, "[{table}]\n{}\n", lines.join("\n"))?;
         }

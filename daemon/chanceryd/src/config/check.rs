@@ -4,6 +4,7 @@
 mod metrics;
 mod tokens;
 mod traces;
+mod whole;
 
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -29,6 +30,7 @@ pub(super) fn check(raw: Raw) -> Result<Config, Vec<Unplaced>> {
     let mut found = Found(Vec::new());
     let queue = found.number("limits.queue", raw.limits.queue, 1024, 1..=65_536);
     let modules = found.modules(raw.module);
+    let (tokens, grants) = (raw.token.len(), raw.grant.len());
     let config = Config {
         listen: found.listen(raw.listen),
         audit: found.audit(raw.audit),
@@ -49,6 +51,10 @@ pub(super) fn check(raw: Raw) -> Result<Config, Vec<Unplaced>> {
         modules,
         grants: found.grants(&raw.grant, &raw.protect),
     };
+    // Where something else is wrong, what is missing may well be its consequence.
+    if found.0.is_empty() {
+        found.whole(&raw.without, tokens, grants);
+    }
     if found.0.is_empty() { Ok(config) } else { Err(found.0) }
 }
 

@@ -9,6 +9,7 @@ use crate::policy::{GrantConfig, ProtectionConfig};
 #[derive(Debug, Default, Deserialize)]
 #[serde(expecting = "a table", deny_unknown_fields, default)]
 pub(super) struct Raw {
+    pub(super) without: Vec<String>,
     pub(super) listen: RawListen,
     pub(super) audit: RawAudit,
     pub(super) state: RawState,

@@ -45,13 +45,19 @@ impl Scene {
         fs::read_to_string(self.directory().join("log")).unwrap_or_default()
     }
 
-    /// Writes the configuration: what is given, and after it the tables without which the daemon would leave its directory.
+    /// Writes the configuration: what is given, before it that there is no more, and after it the tables without which the daemon
+    /// would leave its directory.
     pub(crate) fn configure(&self, configuration: &str) {
         self.configure_beside(configuration);
     }
 
     /// The same with `{directory}` filled in.
     pub(crate) fn configure_beside(&self, configuration: &str) {
+        let without: Vec<&str> = ["token", "grant"]
+            .into_iter()
+            .filter(|table| !configuration.contains(&format!("[[{table}]]")))
+            .collect();
+        let configuration = format!("without = {without:?}\n{configuration}");
         let mut text = configuration.replace("{directory}", &self.directory().display().to_string());
         for (table, key, name) in [
             ("listen", "unix", "s"),
