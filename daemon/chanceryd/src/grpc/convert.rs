@@ -1,5 +1,7 @@
 //! Names and enums of the contract, there and back.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chancery_proto::v1;
 use chancery_smime::algorithm::{
@@ -44,6 +46,24 @@ pub(super) fn pin(field: &'static str, pin: Bytes) -> Result<Option<Pin>, Invali
     }
 }
 
+/// A time that something is to take.
+pub(super) fn duration(fields: [&'static str; 2], time: prost_types::Duration) -> Result<Duration, Invalid> {
+    let [field, nanos_field] = fields;
+    let seconds = u64::try_from(time.seconds).map_err(|_| Invalid::Value {
+        field,
+        value: time.seconds,
+        hint: "a number of seconds, not negative",
+    })?;
+    match u32::try_from(time.nanos) {
+        Ok(nanos) if nanos < 1_000_000_000 => Ok(Duration::new(seconds, nanos)),
+        _ => Err(Invalid::Value {
+            field: nanos_field,
+            value: time.nanos.into(),
+            hint: "from 0 to 999999999 (google.protobuf.Duration)",
+        }),
+    }
+}
+
 /// `keys/{sha256}`.
 pub(super) fn key_name(hex: &str) -> String {
     format!("keys/{hex}")
@@ -76,7 +96,11 @@ pub(super) fn signature_algorithm(field: &'static str, value: i32) -> Result<Sig
         Ok(Wire::EcdsaSha512) => Ok(SignatureAlgorithm::Ecdsa(Sha512)),
         Ok(Wire::Ed25519) => Ok(SignatureAlgorithm::Ed25519),
         Ok(Wire::Unspecified) => Err(Invalid::Missing { field, hint }),
-        Err(_) => Err(Invalid::Value { field, value, hint }),
+        Err(_) => Err(Invalid::Value {
+            field,
+            value: value.into(),
+            hint,
+        }),
     }
 }
 
@@ -112,7 +136,11 @@ pub(super) fn digest(field: &'static str, value: i32) -> Result<Option<DigestAlg
         Ok(Wire::Sha512) => Ok(Some(DigestAlgorithm::Sha512)),
         Err(_) => {
             let hint = "name one of DigestAlgorithm";
-            Err(Invalid::Value { field, value, hint })
+            Err(Invalid::Value {
+                field,
+                value: value.into(),
+                hint,
+            })
         }
     }
 }
@@ -148,7 +176,11 @@ pub(super) fn content_encryption(
         Ok(Wire::Aes256Gcm) => Ok(Some(ContentEncryptionAlgorithm::Aes256Gcm)),
         Ok(Wire::Aes192Cbc | Wire::Aes192Gcm) | Err(_) => {
             let hint = "take AES-128 or AES-256 in CBC or GCM mode";
-            Err(Invalid::Value { field, value, hint })
+            Err(Invalid::Value {
+                field,
+                value: value.into(),
+                hint,
+            })
         }
     }
 }
@@ -176,7 +208,11 @@ pub(super) fn key_management(field: &'static str, value: i32) -> Result<Option<K
         Ok(Wire::Ecdh) => Ok(Some(KeyManagementAlgorithm::Ecdh)),
         Err(_) => {
             let hint = "name one of KeyManagementAlgorithm";
-            Err(Invalid::Value { field, value, hint })
+            Err(Invalid::Value {
+                field,
+                value: value.into(),
+                hint,
+            })
         }
     }
 }
@@ -213,7 +249,11 @@ pub(super) fn priority(field: &'static str, value: i32) -> Result<Option<Priorit
         Ok(Wire::Bulk) => Ok(Some(Priority::Bulk)),
         Err(_) => {
             let hint = "name one of Priority";
-            Err(Invalid::Value { field, value, hint })
+            Err(Invalid::Value {
+                field,
+                value: value.into(),
+                hint,
+            })
         }
     }
 }
@@ -264,6 +304,21 @@ mod tests {
         }
         for value in [5, 6, 7, -1] {
             assert!(content_encryption("c", value).is_err());
+        }
+    }
+
+    #[test]
+    fn a_time_is_neither_negative_nor_anything_but_a_duration() {
+        let read = |seconds, nanos| duration(["time", "time.nanos"], prost_types::Duration { seconds, nanos });
+        assert_eq!(read(1, 5), Ok(Duration::new(1, 5)));
+        for (seconds, nanos, expected) in [
+            (-1, 0, "time is -1: "),
+            (i64::MIN, 0, "time is -9223372036854775808: "),
+            (1, -5, "time.nanos is -5: "),
+            (0, 1_000_000_000, "time.nanos is 1000000000: "),
+        ] {
+            let error = read(seconds, nanos).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
         }
     }
 

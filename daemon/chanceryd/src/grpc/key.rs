@@ -121,7 +121,7 @@ fn decrypt_request(request: KeyServiceDecryptRequest) -> Result<ops::decrypt::Re
         _ => {
             return Err(Invalid::Value {
                 field: "algorithm",
-                value: request.algorithm,
+                value: request.algorithm.into(),
                 hint: "take RSA_PKCS1 or RSA_OAEP; for elliptic-curve keys there is Agree",
             });
         }

@@ -134,7 +134,7 @@ fn sign_options(options: SignOptions) -> Result<ops::mail_sign::Options, Invalid
         Err(_) => {
             return Err(Invalid::Value {
                 field: "options.form",
-                value: options.form,
+                value: options.form.into(),
                 hint: "take CLEAR or OPAQUE",
             });
         }

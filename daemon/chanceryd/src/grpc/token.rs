@@ -60,14 +60,14 @@ impl TokenService for Tokens {
             max_uses,
         } = request.into_inner();
         let pin = Zeroizing::new(Vec::from(pin));
-        let terms = Terms {
-            // One that is negative is as good as none.
-            expire_after: expire_after.map(|time| Duration::try_from(time).unwrap_or(Duration::ZERO)),
-            max_uses: Some(max_uses).filter(|uses| *uses != 0),
-        };
         let work = async {
             let token = ops::tokens::unlock(&self.context, &call, convert::token(&name)?, pin, terms).await?;
             Ok(UnlockTokenResponse {
+            let expire_after = expire_after.map(|time| convert::duration(["expire_after", "expire_after.nanos"], time));
+            let terms = Terms {
+                expire_after: expire_after.transpose()?,
+                max_uses: Some(max_uses).filter(|uses| *uses != 0),
+            };
                 token: Some(describe(token)),
             })
         };

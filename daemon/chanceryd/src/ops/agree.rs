@@ -97,7 +97,7 @@ fn check_kdf(kdf: &Kdf) -> Result<usize, Invalid> {
         Ok(length @ 1..=128) => Ok(length),
         _ => Err(Invalid::Value {
             field: "x963_kdf.length",
-            value: i32::try_from(kdf.length).unwrap_or(i32::MAX),
+            value: kdf.length.into(),
             hint: "give the number of bytes to derive, from 1 to 128",
         }),
     }

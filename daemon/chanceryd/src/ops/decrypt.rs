@@ -114,7 +114,7 @@ fn checked(scheme: Scheme) -> Result<(DecryptScheme, &'static str, Option<usize>
             Ok(length @ 1..=256) => Ok((DecryptScheme::RsaPkcs1, "rsa-pkcs1", Some(length))),
             _ => Err(Invalid::Value {
                 field: "plaintext_length",
-                value: i32::try_from(plaintext_length).unwrap_or(i32::MAX),
+                value: plaintext_length.into(),
                 hint: "for RSA_PKCS1 it is needed, from 1 to 256",
             }),
         },

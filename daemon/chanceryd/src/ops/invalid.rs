@@ -29,13 +29,13 @@ pub enum Invalid {
         /// What to write into it.
         hint: &'static str,
     },
-    /// An enum field has a value that this release does not know or that does not belong there.
+    /// A number is out of range, or an enum field has a value that this release does not know or that does not belong there.
     #[error("{field} is {value}: {hint}")]
     Value {
         /// The field of the request.
         field: &'static str,
         /// The number on the wire.
-        value: i32,
+        value: i64,
         /// What may stand there.
         hint: &'static str,
     },

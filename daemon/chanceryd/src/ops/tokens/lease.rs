@@ -42,8 +42,8 @@ impl Terms {
         match self.expire_after {
             Some(time) if time.is_zero() || time > LONGEST => Err(Invalid::Value {
                 field: "expire_after",
-                value: i32::try_from(time.as_secs()).unwrap_or(i32::MAX),
-                hint: "a time, of at most 366 days",
+                value: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+                hint: "a number of seconds above 0, of 366 days at most",
             }),
             _ => Ok(self),
         }
