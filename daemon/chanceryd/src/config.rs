@@ -147,6 +147,8 @@ pub struct Limits {
     pub stream_idle: Duration,
     /// Ciphertext that all messages together may hold in memory, in bytes.
     pub held_bytes: usize,
+    /// How long a client may take, once it is connected, to begin to speak HTTP/2; a TLS handshake included.
+    pub preface: Duration,
     /// How long a TLS handshake may take.
     pub tls_handshake: Duration,
     /// After this long without a sign of life a connection is asked for one.

@@ -11,6 +11,7 @@ mod accept;
 mod activation;
 mod connection;
 mod hang_up;
+mod preface;
 mod tls;
 mod unix;
 

@@ -21,7 +21,7 @@ use chanceryd::listen::{Activated, Incoming, ListenError, Listeners, LiveTls, Tl
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_stream::StreamExt as _;
@@ -221,6 +221,28 @@ async fn a_client_that_says_nothing_is_hung_up_on_and_does_not_hold_up_others() 
     // The only place is free again.
     let _stream = connect(&authority.client(Some((&authority, "gateway"))), address).await;
     caller(&mut incoming).await;
+}
+
+#[tokio::test]
+async fn a_client_that_speaks_tls_and_no_http2_is_hung_up_on() {
+    let authority = Authority::new();
+    authority.issue("server", "DNS:localhost");
+    authority.issue("gateway", "DNS:gateway.example.org");
+    let limits = Limits {
+        preface: Duration::from_millis(500),
+        ..limits()
+    };
+    let (mut incoming, address, _) = listen(authority.tls(), &limits);
+    let mut stream = connect(&authority.client(Some((&authority, "gateway"))), address)
+        .await
+        .unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    let connection = tokio::time::timeout(DEADLINE, incoming.next()).await.unwrap();
+    let mut connection = connection.unwrap().unwrap();
+    let mut said = Vec::new();
+    let read = connection.read_to_end(&mut said);
+    let ended = tokio::time::timeout(DEADLINE, read).await.expect("not hung up on");
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
 }
 
 #[tokio::test]

@@ -193,6 +193,7 @@ impl Found {
             ),
             stream_idle: self.time("limits.stream_idle", raw.stream_idle.as_deref(), seconds(60)),
             held_bytes: self.number("limits.held_bytes", raw.held_bytes, 256 * MIB, 0..=1 << 40),
+            preface: self.time("limits.preface", raw.preface.as_deref(), seconds(10)),
             tls_handshake: self.time("limits.tls_handshake", raw.tls_handshake.as_deref(), seconds(10)),
             keepalive_interval: self.time(
                 "limits.keepalive_interval",

@@ -85,6 +85,7 @@ pub(super) struct RawLimits {
     pub(super) certificates: Option<i64>,
     pub(super) cms_element_bytes: Option<i64>,
     pub(super) lookahead_bytes: Option<i64>,
+    pub(super) preface: Option<String>,
     pub(super) tls_handshake: Option<String>,
     pub(super) keepalive_interval: Option<String>,
     pub(super) keepalive_timeout: Option<String>,

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_stream::Stream;
 
 use super::connection::{self, Connection};
@@ -59,6 +60,8 @@ impl Pulse {
 /// What a connection passes through when its caller is known.
 #[derive(Clone)]
 struct Door {
+    /// How long a client has, from the moment it was accepted, to begin to speak HTTP/2.
+    preface: Duration,
     shares: Shares,
     ready: mpsc::Sender<Connection>,
 }
@@ -83,6 +86,7 @@ pub(super) fn start(listeners: Listeners, limits: &Limits) -> (Incoming, Pulse) 
     let places = Arc::new(Semaphore::new(limits.connections.min(Semaphore::MAX_PERMITS)));
     let (ready, connections) = mpsc::channel(READY);
     let door = Door {
+        preface: limits.preface,
         shares: Shares::new(limits.connections_per_caller),
         ready,
     };
@@ -153,9 +157,13 @@ fn is_the_callers(error: &io::Error) -> bool {
 
 /// Finds out who it is, and hands the connection on.
 async fn introduce(accepted: Accepted, place: OwnedSemaphorePermit, door: Door) {
+    let accepted_at = Instant::now();
+    let begun_by = accepted_at + door.preface;
     let introduced = match accepted {
         Accepted::Unix(stream) => by_credentials(stream).await,
-        Accepted::Tls(stream, tls, deadline) => by_certificate(stream, &tls, deadline).await,
+        Accepted::Tls(stream, tls, handshake) => {
+            by_certificate(stream, &tls, begun_by.min(accepted_at + handshake)).await
+        }
     };
     match introduced {
         Ok((stream, caller)) => {
@@ -165,7 +173,10 @@ async fn introduce(accepted: Accepted, place: OwnedSemaphorePermit, door: Door) 
             };
             tracing::debug!(%caller, "connected");
             // Nobody takes it when the daemon is about to stop.
-            let _ = door.ready.send(Connection::new(stream, caller, place, share)).await;
+            let _ = door
+                .ready
+                .send(Connection::new(stream, caller, begun_by, place, share))
+                .await;
         }
         Err(error) => tracing::info!(%error, "a connection was refused before its caller was known"),
     }
@@ -182,10 +193,10 @@ async fn by_credentials(stream: UnixStream) -> io::Result<(connection::Stream, C
 async fn by_certificate(
     stream: TcpStream,
     tls: &LiveTls,
-    deadline: Duration,
+    deadline: Instant,
 ) -> io::Result<(connection::Stream, Caller)> {
     stream.set_nodelay(true)?;
-    let stream = tokio::time::timeout(deadline, tls.acceptor().accept(stream)).await??;
+    let stream = timeout_at(deadline, tls.acceptor().accept(stream)).await??;
     let certificates = stream.get_ref().1.peer_certificates();
     let certificate = certificates.and_then(|certificates| certificates.first());
     let certificate = certificate.ok_or_else(|| io::Error::other("the client has no certificate"))?;

@@ -8,9 +8,11 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::preface::Preface;
 use super::{ConnectInfo, HangUp};
 use crate::caller::Caller;
 use crate::share::Share;
@@ -21,6 +23,8 @@ pub struct Connection {
     stream: Stream,
     caller: Arc<Caller>,
     hang_up: HangUp,
+    /// As long as it has not been read.
+    preface: Option<Preface>,
     /// Its place among the connections that are allowed at once.
     _place: OwnedSemaphorePermit,
     /// Its place among those of this caller.
@@ -34,11 +38,19 @@ pub(super) enum Stream {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, caller: Caller, place: OwnedSemaphorePermit, share: Share) -> Self {
+    /// Until `begun_by` the client has to have begun to speak HTTP/2.
+    pub(super) fn new(
+        stream: Stream,
+        caller: Caller,
+        begun_by: Instant,
+        place: OwnedSemaphorePermit,
+        share: Share,
+    ) -> Self {
         Self {
             stream,
             caller: Arc::new(caller),
             hang_up: HangUp::default(),
+            preface: Some(Preface::until(begun_by)),
             _place: place,
             _share: share,
         }
@@ -62,10 +74,22 @@ impl AsyncRead for Connection {
         if self.hang_up.is_done(context) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        match &mut self.get_mut().stream {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = match &mut this.stream {
             Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
+        // What has come in time counts, however late it is looked at.
+        if let Some(preface) = &mut this.preface {
+            if preface.read(buffer.filled().len() - before) {
+                this.preface = None;
+            } else if preface.is_late(context) {
+                tracing::debug!(caller = %this.caller, "a connection was closed: it did not begin to speak HTTP/2 in time");
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
         }
+        read
     }
 }
 
