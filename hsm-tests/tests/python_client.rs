@@ -7,11 +7,12 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::print_stderr,
     reason = "tests"
 )]
 
 use hsm_tests::{
-    daemon::Setup,
+    daemon::{PIN, Pin, Setup},
     messages::{ENTITY, letter},
     openssl::{self, Recipient},
     people::Person,
@@ -63,6 +64,22 @@ fn a_python_client_watches_a_token_being_locked() {
     let Some(python) = Python::if_it_can_run() else { return };
     let daemon = Setup::new().token("cards", &[Person::Alice]).start().unwrap();
     python.script("token_watch.py", &daemon, b"").unwrap();
+}
+
+#[test]
+fn a_pin_does_not_stay_in_memory_though_the_channel_that_brought_it_is_kept() {
+    let Some(python) = Python::if_it_can_run() else { return };
+    if !rustix::process::getuid().is_root() {
+        eprintln!("SKIPPED: only root can look into the daemon's memory");
+        return;
+    }
+    // Nobody knows it but who unlocks.
+    let daemon = Setup::new()
+        .token_with_pin("cards", &[Person::Alice], Pin::None)
+        .start()
+        .unwrap();
+    let input = format!("{} {PIN}", daemon.pid());
+    python.script("pin_wiped.py", &daemon, input.as_bytes()).unwrap();
 }
 
 #[test]

@@ -84,9 +84,6 @@ pub enum AppError {
     /// The descriptors for reflection are broken.
     #[error("the descriptors of the contract cannot be read: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The connections cannot be served any more.
-    #[error("the connections cannot be served: {0}")]
-    Server(#[from] tonic::transport::Error),
     /// A part of the daemon panicked.
     #[error("a part of the daemon has failed: {0}")]
     Task(#[from] JoinError),
@@ -172,7 +169,7 @@ pub async fn serve(
     notify::ready(&summary(&handles));
     let reason = loop {
         tokio::select! {
-            ended = &mut serving => return Err(ended?.err().map_or_else(ended_early, AppError::Server)),
+            ended = &mut serving => return Err(ended.map_or_else(AppError::Task, |()| ended_early())),
             heard = signals.next() => match heard {
                 Heard::Reload => {
                     notify::reloading();
@@ -196,7 +193,7 @@ pub async fn serve(
 
 async fn drain_requests(
     stop: oneshot::Sender<()>,
-    mut serving: JoinHandle<Result<(), tonic::transport::Error>>,
+    mut serving: JoinHandle<()>,
     signals: &mut Signals,
     audit: &Trail,
     reason: &'static str,
@@ -218,7 +215,7 @@ async fn drain_requests(
     };
     tokio::select! {
         ended = tokio::time::timeout(deadline, &mut serving) => match ended {
-            Ok(ended) => ended??,
+            Ok(ended) => ended?,
             Err(_) => tracing::warn!("requests were still running at the deadline; they are given up"),
         },
         reason = again => tracing::warn!(reason, "told again; requests that were still running are given up"),

@@ -1,12 +1,14 @@
 //! The contract, served: each handler translates a request, calls one operation, and translates what it answers. Nothing
 //! is decided here.
 //!
-//! Errors become statuses in one place, `errors`. The caller, the request id, the time and the deadline of a call are
-//! found in one place, `call`.
+//! Errors become statuses in one place, `errors`, and `complete` sees to it that no other status leaves. The caller, the request
+//! id, the time and the deadline of a call are found in one place, `call`.
 
 mod agent;
 mod answer;
+mod brought;
 mod call;
+mod complete;
 mod convert;
 mod errors;
 mod identity;
@@ -24,6 +26,9 @@ use chancery_proto::v1::key_service_server::KeyServiceServer;
 use chancery_proto::v1::mail_service_server::MailServiceServer;
 use chancery_proto::v1::token_service_server::TokenServiceServer;
 use tonic::service::Routes;
+
+pub use brought::BroughtLayer;
+pub use complete::StatusLayer;
 
 use crate::ops::Context;
 

@@ -12,6 +12,7 @@ mod activation;
 mod connection;
 mod hang_up;
 mod preface;
+mod secrets;
 mod tls;
 mod unix;
 
@@ -25,6 +26,8 @@ pub use accept::{Incoming, Pulse};
 pub use activation::Activated;
 pub use connection::Connection;
 pub use hang_up::HangUp;
+pub(crate) use secrets::Running;
+pub use secrets::Secrets;
 pub use tls::{LiveTls, TlsError};
 pub use unix::SocketFile;
 pub(crate) use unix::bind as bind_unix;
@@ -154,4 +157,6 @@ pub struct ConnectInfo {
     pub caller: Arc<crate::caller::Caller>,
     /// The end of its connection, for one who does not take what it asked for.
     pub hang_up: HangUp,
+    /// What it has brought that is to be wiped.
+    pub secrets: Secrets,
 }

@@ -51,7 +51,13 @@ impl RequestId {
     /// The id of a request that came through [`RequestIdLayer`]; a new one otherwise.
     #[must_use]
     pub fn of<T>(request: &tonic::Request<T>) -> Self {
-        request.extensions().get().cloned().unwrap_or_else(Self::random)
+        Self::in_extensions(request.extensions())
+    }
+
+    /// The same of a request's extensions.
+    #[must_use]
+    pub fn in_extensions(extensions: &http::Extensions) -> Self {
+        extensions.get().cloned().unwrap_or_else(Self::random)
     }
 
     /// An id that nobody else has.

@@ -82,13 +82,7 @@ impl<S: Stream + Unpin> Stream for Asked<S> {
 
 /// What the transport says of a request that cannot be read or does not come any more.
 fn broken(status: Status) -> OpError {
-    match status.code() {
-        tonic::Code::OutOfRange | tonic::Code::ResourceExhausted => OpError::Invalid(Invalid::ContentTooLarge {
-            found: crate::ops::CONTENT_LIMIT.saturating_add(1),
-            limit: crate::ops::CONTENT_LIMIT,
-        }),
-        _ => OpError::Cancelled(status.message().to_owned()),
-    }
+    errors::of_transport(&status, false)
 }
 
 /// What an answer has besides its operation.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use tonic::metadata::MetadataMap;
+use http::HeaderMap;
 use tonic::{Request, Status};
 
 use super::errors;
@@ -23,7 +23,7 @@ pub(super) fn of<T>(request: &Request<T>, rpc: &'static str) -> Result<Call, Sta
         request_id,
         rpc,
         now: SystemTime::now(),
-        deadline: deadline(request.metadata()),
+        deadline: deadline(request.metadata().as_ref()),
     };
     tracing::debug!(request_id = call.request_id, caller = %call.caller, rpc);
     Ok(call)
@@ -41,8 +41,9 @@ pub(super) async fn within<T>(call: &Call, work: impl Future<Output = Result<T, 
     result.map_err(|error| errors::status(&error, &call.request_id))
 }
 
-fn deadline(metadata: &MetadataMap) -> Option<Instant> {
-    let timeout = timeout(metadata.get(TIMEOUT)?.to_str().ok()?)?;
+/// When the caller stops to wait, if it says so.
+pub(super) fn deadline(headers: &HeaderMap) -> Option<Instant> {
+    let timeout = timeout(headers.get(TIMEOUT)?.to_str().ok()?)?;
     // One that lies beyond what the clock can count is none.
     Instant::now().checked_add(timeout)
 }

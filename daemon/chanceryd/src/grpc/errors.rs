@@ -12,7 +12,7 @@ use chancery_token::TokenError;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::ops::OpError;
+use crate::ops::{Invalid, OpError};
 use crate::spool::SpoolError;
 
 /// When a queue that was full is worth another try.
@@ -49,6 +49,23 @@ pub(super) fn status(error: &OpError, request_id: &str) -> Status {
     Status::with_error_details(code, message, details)
 }
 
+/// What a status without a reason is about, which gRPC's own machinery made: reading a request, or, if its answer has `begun`,
+/// after that.
+pub(super) fn of_transport(status: &Status, begun: bool) -> OpError {
+    let said = || status.message().to_owned();
+    match status.code() {
+        // With a source it is the connection that failed, without one the message.
+        Code::Internal if !begun && status.source().is_none() => Invalid::Unreadable(said()).into(),
+        Code::OutOfRange | Code::ResourceExhausted => Invalid::RequestTooLarge(said()).into(),
+        Code::Unimplemented => OpError::Unimplemented,
+        Code::NotFound => OpError::ServiceNotFound,
+        Code::DeadlineExceeded => OpError::DeadlineExceeded,
+        Code::Cancelled => OpError::Cancelled(said()),
+        _ if !begun => OpError::Cancelled(said()),
+        code => OpError::Internal(format!("{code:?} from gRPC: {}", status.message())),
+    }
+}
+
 /// The token that it is about.
 fn token(error: &OpError) -> Option<&str> {
     match error {
@@ -69,7 +86,11 @@ fn is_told(error: &OpError) -> bool {
 fn code(error: &OpError) -> Code {
     match error {
         OpError::NotPermitted | OpError::PinRefused { .. } => Code::PermissionDenied,
-        OpError::KeyNotFound(_) | OpError::IdentityNotFound(_) | OpError::TokenNotFound(_) => Code::NotFound,
+        OpError::KeyNotFound(_)
+        | OpError::IdentityNotFound(_)
+        | OpError::TokenNotFound(_)
+        | OpError::ServiceNotFound => Code::NotFound,
+        OpError::Unimplemented => Code::Unimplemented,
         OpError::KeyRoleMismatch { .. }
         | OpError::NoSigningKey(_)
         | OpError::NoEncryptionCertificate(_)

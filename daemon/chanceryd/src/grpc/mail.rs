@@ -13,6 +13,7 @@ use chancery_smime::sign::Form;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::answer::{Admitted, Answer, Piece, answer, open};
+use super::brought::Confidence;
 use super::{call, convert, errors, report};
 use crate::listen::ConnectInfo;
 use crate::ops::{self, Context, Invalid};
@@ -54,9 +55,11 @@ impl MailService for Mail {
         request: Request<Streaming<MailServiceSignRequest>>,
     ) -> Result<Response<Self::SignStream>, Status> {
         let admitted = self.begin(&request, "chancery.v1.MailService/Sign")?;
+        let confidence = Confidence::of(&request);
         let context = Arc::clone(&self.context);
         let answer = answer(admitted, signed_content, signed_report, |call, sink| async move {
             let (options, content) = open(request.into_inner(), sink.turn()).await?;
+            confidence.wipe_in_stream_if(&options.pin);
             ops::mail_sign::sign(&context, &call, sign_options(options)?, content, sink).await
         });
         Ok(Response::new(answer))
@@ -80,9 +83,11 @@ impl MailService for Mail {
         request: Request<Streaming<MailServiceDecryptRequest>>,
     ) -> Result<Response<Self::DecryptStream>, Status> {
         let admitted = self.begin(&request, "chancery.v1.MailService/Decrypt")?;
+        let confidence = Confidence::of(&request);
         let context = Arc::clone(&self.context);
         let answer = answer(admitted, decrypted_content, decrypted_report, |call, sink| async move {
             let (options, content) = open(request.into_inner(), sink.turn()).await?;
+            confidence.wipe_in_stream_if(&options.pin);
             ops::mail_decrypt::decrypt(&context, &call, decrypt_options(options)?, content, sink).await
         });
         Ok(Response::new(answer))

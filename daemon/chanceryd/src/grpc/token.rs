@@ -14,6 +14,7 @@ use chancery_token as token;
 use tonic::{Request, Response, Status};
 use zeroize::Zeroizing;
 
+use super::brought::Confidence;
 use super::{call, convert, errors};
 use crate::ops::tokens::Terms;
 use crate::ops::{self, Context, PageRequest};
@@ -53,6 +54,7 @@ impl TokenService for Tokens {
         request: Request<UnlockTokenRequest>,
     ) -> Result<Response<UnlockTokenResponse>, Status> {
         let call = call::of(&request, "chancery.v1.TokenService/UnlockToken")?;
+        Confidence::of(&request).wipe_if(&request.get_ref().pin);
         let UnlockTokenRequest {
             name,
             pin,
@@ -61,13 +63,13 @@ impl TokenService for Tokens {
         } = request.into_inner();
         let pin = Zeroizing::new(Vec::from(pin));
         let work = async {
-            let token = ops::tokens::unlock(&self.context, &call, convert::token(&name)?, pin, terms).await?;
-            Ok(UnlockTokenResponse {
             let expire_after = expire_after.map(|time| convert::duration(["expire_after", "expire_after.nanos"], time));
             let terms = Terms {
                 expire_after: expire_after.transpose()?,
                 max_uses: Some(max_uses).filter(|uses| *uses != 0),
             };
+            let token = ops::tokens::unlock(&self.context, &call, convert::token(&name)?, pin, terms).await?;
+            Ok(UnlockTokenResponse {
                 token: Some(describe(token)),
             })
         };
@@ -76,6 +78,8 @@ impl TokenService for Tokens {
 
     async fn change_pin(&self, request: Request<ChangePinRequest>) -> Result<Response<ChangePinResponse>, Status> {
         let call = call::of(&request, "chancery.v1.TokenService/ChangePin")?;
+        let ChangePinRequest { old_pin, new_pin, .. } = request.get_ref();
+        Confidence::of(&request).wipe_if(if old_pin.is_empty() { new_pin } else { old_pin });
         let ChangePinRequest { name, old_pin, new_pin } = request.into_inner();
         let [old, new] = [old_pin, new_pin].map(|pin| Zeroizing::new(Vec::from(pin)));
         let work = async {

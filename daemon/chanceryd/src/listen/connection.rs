@@ -13,7 +13,7 @@ use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::preface::Preface;
-use super::{ConnectInfo, HangUp};
+use super::{ConnectInfo, HangUp, Secrets};
 use crate::caller::Caller;
 use crate::share::Share;
 
@@ -23,6 +23,7 @@ pub struct Connection {
     stream: Stream,
     caller: Arc<Caller>,
     hang_up: HangUp,
+    secrets: Secrets,
     /// As long as it has not been read.
     preface: Option<Preface>,
     /// Its place among the connections that are allowed at once.
@@ -50,6 +51,7 @@ impl Connection {
             stream,
             caller: Arc::new(caller),
             hang_up: HangUp::default(),
+            secrets: Secrets::default(),
             preface: Some(Preface::until(begun_by)),
             _place: place,
             _share: share,
@@ -64,6 +66,7 @@ impl Connected for Connection {
         ConnectInfo {
             caller: Arc::clone(&self.caller),
             hang_up: self.hang_up.clone(),
+            secrets: self.secrets.clone(),
         }
     }
 }

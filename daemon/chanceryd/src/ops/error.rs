@@ -31,6 +31,12 @@ pub enum OpError {
     /// A caller who may administer names a token that is not configured.
     #[error("there is no token {0:?} in the configuration")]
     TokenNotFound(String),
+    /// Health or reflection is asked about a service or symbol that there is not.
+    #[error("there is no service or symbol of that name here")]
+    ServiceNotFound,
+    /// There is no such method, or its request is compressed, which is not understood.
+    #[error("there is no such method here, or not for requests that are compressed: this daemon is {}", env!("CARGO_PKG_VERSION"))]
+    Unimplemented,
     /// A signature with a key for decryption or the other way round. No grant can allow it.
     #[error(
         "the key keys/{key} is not for {wanted}: its certificate's keyUsage or its attributes on the token say otherwise"
@@ -156,6 +162,8 @@ impl OpError {
             Self::KeyNotFound(_) => "KEY_NOT_FOUND",
             Self::IdentityNotFound(_) => "IDENTITY_NOT_FOUND",
             Self::TokenNotFound(_) => "TOKEN_NOT_FOUND",
+            Self::ServiceNotFound => "SERVICE_NOT_FOUND",
+            Self::Unimplemented => "UNIMPLEMENTED",
             Self::KeyRoleMismatch { .. } => "KEY_ROLE_MISMATCH",
             Self::NoSigningKey(_) => "NO_SIGNING_KEY",
             Self::NoEncryptionCertificate(_) => "NO_ENCRYPTION_CERTIFICATE",

@@ -5,6 +5,18 @@
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Invalid {
+    /// What was sent is no message of this method, or is cut off.
+    #[error("the request cannot be read: {0}")]
+    Unreadable(String),
+    /// One gRPC message is longer than the configuration allows.
+    #[error("one request is longer than this daemon takes (limits.request_bytes): {0}")]
+    RequestTooLarge(String),
+    /// The metadata are longer than the configuration allows.
+    #[error("the metadata have more than {limit} bytes, the limit of this daemon (limits.metadata_bytes)")]
+    MetadataTooLarge {
+        /// Bytes allowed, with 32 for each field.
+        limit: usize,
+    },
     /// A resource name is not of the form that the field wants.
     #[error("{field} is {found:?}: write it as {wanted}")]
     Name {
@@ -134,6 +146,9 @@ impl Invalid {
     #[must_use]
     pub fn reason(&self) -> &'static str {
         match self {
+            Self::Unreadable(_) => "MALFORMED_REQUEST",
+            Self::RequestTooLarge(_) => "REQUEST_TOO_LARGE",
+            Self::MetadataTooLarge { .. } => "METADATA_TOO_LARGE",
             Self::Name { .. } => "INVALID_NAME",
             Self::PageSize => "INVALID_PAGE_SIZE",
             Self::PageToken => "INVALID_PAGE_TOKEN",

@@ -25,7 +25,7 @@ fn io() -> std::io::Error {
 fn all() -> Vec<(OpError, Code, &'static str, bool)> {
     use Code::{
         Cancelled, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound, PermissionDenied,
-        ResourceExhausted, Unavailable,
+        ResourceExhausted, Unavailable, Unimplemented,
     };
     let wanted = "signing";
     let directory = PathBuf::from("/spool");
@@ -43,6 +43,8 @@ fn all() -> Vec<(OpError, Code, &'static str, bool)> {
             false,
         ),
         (OpError::TokenNotFound(token()), NotFound, "TOKEN_NOT_FOUND", false),
+        (OpError::ServiceNotFound, NotFound, "SERVICE_NOT_FOUND", false),
+        (OpError::Unimplemented, Unimplemented, "UNIMPLEMENTED", false),
         (
             OpError::KeyRoleMismatch { key: key(), wanted },
             FailedPrecondition,
@@ -364,6 +366,8 @@ fn known(error: &OpError) {
         | OpError::KeyNotFound(_)
         | OpError::IdentityNotFound(_)
         | OpError::TokenNotFound(_)
+        | OpError::ServiceNotFound
+        | OpError::Unimplemented
         | OpError::KeyRoleMismatch { .. }
         | OpError::NoSigningKey(_)
         | OpError::NoEncryptionCertificate(_)
@@ -394,6 +398,9 @@ fn known(error: &OpError) {
 fn invalid() -> Vec<Invalid> {
     let (field, hint, found) = ("field", "hint", 1);
     vec![
+        Invalid::Unreadable("x".into()),
+        Invalid::RequestTooLarge("x".into()),
+        Invalid::MetadataTooLarge { limit: 1 },
         Invalid::name("name", "keys/{sha256}", "x"),
         Invalid::PageSize,
         Invalid::PageToken,
