@@ -1,29 +1,30 @@
 //! The only wiring: everything is made here, in the order in which it must be there, and taken down in the other.
 //!
 //! ```text
-//!   audit trail → certificates, PINs → tokens → directory → listeners → gRPC → READY=1
+//!   audit trail → certificates, PINs → tokens → directory → listeners → gRPC → tokens looked at → READY=1
 //!   SIGHUP: reload        SIGTERM, SIGINT: drain with a deadline → tokens → trail
 //! ```
 
 mod chores;
 mod signals;
+mod start;
 
 use std::collections::HashMap;
 use std::fs::DirBuilder;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chancery_token::{Backlog, Launch, ModuleConfig, Pin, StartError, TokenConfig, TokenHandle, TokenState, Tokens};
+use chancery_token::StartError;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-use crate::audit::{AuditError, Trail, head_path};
+use crate::audit::{AuditError, Trail};
 use crate::certificates::CertificatesError;
-use crate::config::{Config, Mail, PinSource};
-use crate::credentials::{self, CredentialError};
+use crate::config::{Config, Mail};
+use crate::credentials::CredentialError;
 use crate::directory::Directory;
 use crate::listen::{Activated, ListenError, Listeners};
 use crate::logging::LevelHandle;
@@ -32,21 +33,14 @@ use crate::ops::{Context, Settings};
 use crate::policy::Live;
 use crate::reload::{Reload, read_certificates};
 use crate::spool::SpoolSettings;
-use crate::state::{self, StateError};
+use crate::state::StateError;
 use crate::wire::BeforeSleep;
 use crate::{grpc, health, maintenance, notify, server};
 use chores::{keep_alive, keep_status, keep_trail, record_notices, summary};
 use signals::{Heard, Signals};
 
-/// How long the start waits for tokens to be looked at, so that whoever connects first finds their keys. A slower one is served
-/// when it is there.
-const TOKENS_START: Duration = Duration::from_secs(5);
-
 /// How long tokens may take to finish what they are at and log out.
 const TOKENS_STOP: Duration = Duration::from_secs(10);
-
-/// The command of [`crate::cli`] that a module's process is started with.
-const MODULE_WORKER: &str = "module-worker";
 
 /// Why the daemon could not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -106,12 +100,14 @@ pub async fn serve(
     before_sleep.settle(&audit);
     audit.note("started", concat!("chanceryd ", env!("CARGO_PKG_VERSION")))?;
     let certificates = read_certificates(&config)?;
-    let mut tokens = start_tokens(&config, file, &certificates, before_sleep.backlog().clone()).await?;
+    let (mut tokens, loads) = start::tokens(&config, file, &certificates, before_sleep.backlog().clone()).await?;
     let handles = tokens.handles().to_vec();
     maintenance::apply(&config.tokens, &handles, &audit);
-    if tokio::time::timeout(TOKENS_START, looked_at(&handles)).await.is_err() {
-        tracing::warn!("a token has not been looked at yet; the others are served meanwhile");
-    }
+    let mut settling = tokio::spawn(start::settle(loads, handles.clone()));
+    let mut is_ready = tokio::select! {
+        settled = &mut settling => settled?.map(|()| true)?,
+        () = start::worth_serving(&handles) => false,
+    };
     let directory = Directory::new(handles.clone(), &certificates);
     let grants = Live::new(config.grants.clone());
     let context = Context::new(directory, grants, audit.clone(), settings(&config)).map_err(AppError::Random)?;
@@ -166,9 +162,16 @@ pub async fn serve(
         tls,
     });
     tracing::info!(addresses = addresses.join(" "), tokens = handles.len(), "serving");
-    notify::ready(&summary(&handles));
+    if is_ready {
+        notify::ready(&summary(&handles));
+    }
     let reason = loop {
         tokio::select! {
+            settled = &mut settling, if !is_ready => {
+                settled??;
+                is_ready = true;
+                notify::ready(&summary(&handles));
+            }
             ended = &mut serving => return Err(ended.map_or_else(AppError::Task, |()| ended_early())),
             heard = signals.next() => match heard {
                 Heard::Reload => {
@@ -221,83 +224,6 @@ async fn drain_requests(
         reason = again => tracing::warn!(reason, "told again; requests that were still running are given up"),
     }
     Ok(())
-}
-
-async fn start_tokens(
-    config: &Config,
-    file: &Path,
-    certificates: &[Vec<u8>],
-    backlog: Backlog,
-) -> Result<Tokens, AppError> {
-    let hidden = hidden_from_modules(config, file);
-    let modules = config.modules.iter();
-    let modules = modules
-        .map(|module| ModuleConfig {
-            name: module.name.clone(),
-            path: module.path.clone(),
-            environment: module.environment.clone(),
-            network: module.network,
-            programs: module.programs,
-            hidden: hidden.clone(),
-            load_time: config.limits.module_load,
-        })
-        .collect::<Vec<_>>();
-    // Without a token nothing is remembered.
-    let any = !config.tokens.is_empty();
-    let pin_memory = any.then(|| state::pin_memory(&config.state)).transpose()?;
-    let mut tokens = Vec::with_capacity(config.tokens.len());
-    for token in &config.tokens {
-        let pin = token.pin.as_ref().map(credentials::pin).transpose();
-        let pin = pin.map_err(|source| AppError::Pin {
-            token: token.name.clone(),
-            source,
-        })?;
-        tokens.push(TokenConfig {
-            name: token.name.clone(),
-            module: token.module.clone(),
-            selector: token.selector.clone(),
-            sessions: token.sessions,
-            queue: token.queue,
-            pin: pin.map(Pin::new),
-            pin_pad: token.pin_pad,
-            pin_memory: pin_memory.clone(),
-            certificates: certificates.to_vec(),
-            call_deadline: config.limits.call_deadline,
-            call_grace: config.limits.call_grace,
-            keep_alive: token.keep_alive,
-        });
-    }
-    let launch = Launch::this_program([MODULE_WORKER]);
-    Ok(spawn_blocking(move || Tokens::start(&modules, tokens, &launch, &backlog)).await??)
-}
-
-/// Returns once it is known of every token how it stands.
-async fn looked_at(tokens: &[TokenHandle]) {
-    for token in tokens {
-        let mut changes = token.changes();
-        // Without anybody to change it, it stays as it is.
-        while token.status().state == TokenState::Starting && changes.changed().await.is_ok() {}
-    }
-}
-
-/// What is the daemon's own business: a module has nothing to look for there.
-fn hidden_from_modules(config: &Config, file: &Path) -> Vec<PathBuf> {
-    let mut hidden = vec![
-        file.to_owned(),
-        config.audit.file.clone(),
-        head_path(&config.audit.file),
-        state::pins(&config.state),
-        config.mail.spool_directory.clone(),
-    ];
-    hidden.extend(config.listen.tls.as_ref().map(|tls| tls.key.clone()));
-    hidden.extend(credentials::directory());
-    hidden.extend(config.tokens.iter().filter_map(|token| match &token.pin {
-        Some(PinSource::File(file)) => Some(file.clone()),
-        _ => None,
-    }));
-    // A relative path is that of a trial; nothing that a service manager starts has one.
-    hidden.retain(|path| path.is_absolute());
-    hidden
 }
 
 fn settings(config: &Config) -> Settings {

@@ -94,6 +94,6 @@ pub use pin::{Pin, PinChange, PinEntry};
 pub use process::Launch;
 pub use queue::Priority;
 pub use status::{PinStatus, TokenState, TokenStatus};
-pub use tokens::{Reviver, Tokens};
+pub use tokens::{Loads, Reviver, Tokens};
 pub use trace::TRACES;
 pub use uri::{TokenUri, UriError};

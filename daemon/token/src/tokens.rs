@@ -93,6 +93,22 @@ impl Tokens {
         launch: &Launch,
         backlog: &Backlog,
     ) -> Result<Self, StartError> {
+        let (all, loads) = Self::begin(modules, tokens, launch, backlog)?;
+        loads.wait()?;
+        Ok(all)
+    }
+
+    /// The same without waiting for any module: its tokens are served, `Starting` until theirs is there. What the start would have
+    /// waited for is left to the caller.
+    ///
+    /// # Errors
+    /// A configuration that contradicts itself, or a module that is not there.
+    pub fn begin(
+        modules: &[ModuleConfig],
+        tokens: Vec<TokenConfig>,
+        launch: &Launch,
+        backlog: &Backlog,
+    ) -> Result<(Self, Loads), StartError> {
         check(modules, &tokens)?;
         let runtime = Handle::try_current().map_err(|error| StartError::Thread {
             name: "tokens".to_owned(),
@@ -107,7 +123,11 @@ impl Tokens {
         for StartingModule { config, tokens } in starting {
             let (events, heard) = mpsc::sync_channel(EVENTS);
             let (told, outcome) = mpsc::sync_channel(1);
-            first.push((config, users(&tokens), outcome));
+            first.push(Load {
+                module: config.clone(),
+                users: users(&tokens),
+                outcome,
+            });
             let mut wards = Vec::new();
             for (number, token) in (0_u16..).zip(tokens) {
                 wards.push(all.ward(token, number, &events, backlog)?);
@@ -133,19 +153,7 @@ impl Tokens {
             let thread = spawn(&config.name, "supervise", move || supervisor.run());
             all.supervisors.push((events, thread.map_err(no_thread(&config.name))?));
         }
-        let latest = Instant::now() + LOAD_PATIENCE;
-        for (module, users, outcome) in first {
-            let outcome = |patience| match hear(&outcome, patience) {
-                // What it speaks to may not be there yet. It is tried again, and the others are served meanwhile.
-                Some(Err(error @ ModuleError::Ckr { .. })) => {
-                    tracing::warn!(module = module.name, %error, "the module cannot be used yet");
-                    Some(Ok(()))
-                }
-                outcome => outcome,
-            };
-            wait_for(module, users, outcome, latest)?;
-        }
-        Ok(all)
+        Ok((all, Loads(first)))
     }
 
     /// The same with every module in this process, which is what a module's process does itself: for tests, and to
@@ -317,6 +325,40 @@ impl Drop for Tokens {
             });
             let _ = wait.recv_timeout(DROP_PATIENCE);
         }
+    }
+}
+
+/// How the modules of a start load.
+#[derive(Debug)]
+pub struct Loads(Vec<Load>);
+
+/// How one does.
+#[derive(Debug)]
+struct Load {
+    module: ModuleConfig,
+    users: String,
+    outcome: Receiver<Result<(), ModuleError>>,
+}
+
+impl Loads {
+    /// Waits for a few seconds until each has loaded or been refused. Blocks. One that takes longer is waited for by its tokens.
+    ///
+    /// # Errors
+    /// A module that cannot be loaded.
+    pub fn wait(self) -> Result<(), StartError> {
+        let latest = Instant::now() + LOAD_PATIENCE;
+        for Load { module, users, outcome } in self.0 {
+            let outcome = |patience| match hear(&outcome, patience) {
+                // What it speaks to may not be there yet. It is tried again, and the others are served meanwhile.
+                Some(Err(error @ ModuleError::Ckr { .. })) => {
+                    tracing::warn!(module = module.name, %error, "the module cannot be used yet");
+                    Some(Ok(()))
+                }
+                outcome => outcome,
+            };
+            wait_for(&module, users, outcome, latest)?;
+        }
+        Ok(())
     }
 }
 

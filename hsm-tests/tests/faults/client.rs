@@ -1,6 +1,6 @@
 //! A caller of the daemon under test.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use anyhow::{Result, bail};
 use chancery_proto::v1::{
@@ -10,7 +10,10 @@ use chancery_proto::v1::{
     token_service_client::TokenServiceClient,
 };
 use hsm_tests::{command::run, daemon::Daemon, people::Person};
-use tonic::{Request, Status, transport::Channel};
+use tonic::{
+    Request, Status,
+    transport::{Channel, Endpoint},
+};
 use tonic_types::StatusExt as _;
 
 use crate::PATIENCE;
@@ -27,6 +30,13 @@ impl Client {
     pub(crate) async fn of(daemon: &Daemon) -> Self {
         let channel = daemon.channel().await.unwrap();
         Self { channel }
+    }
+
+    /// Of whoever listens there, if somebody does.
+    pub(crate) async fn at(socket: &Path) -> Result<Self> {
+        let endpoint = Endpoint::try_from(format!("unix://{}", socket.display()))?;
+        let channel = endpoint.connect().await?;
+        Ok(Self { channel })
     }
 
     /// A signature by a person with RSA keys, which is always the same for the same number, or by Carol.

@@ -1,6 +1,7 @@
 //! Calls into a module that are slow, or do not come back.
 
 use std::{
+    fs,
     path::Path,
     time::{Duration, Instant},
 };
@@ -41,6 +42,39 @@ fn whoever_comes_as_soon_as_the_daemon_is_ready_finds_the_keys_of_a_token_that_i
         let client = Client::of(&daemon).await;
         client.sign(Person::Alice, 7).await.unwrap();
     });
+}
+
+#[test]
+fn a_module_that_hangs_when_it_is_loaded_does_not_hold_up_the_other_tokens() {
+    let mut daemon = daemon(Pin::Right);
+    let other = daemon.faults_of("other").unwrap();
+    other.put("C_Initialize", Fault::hang().once()).unwrap();
+    let (socket, trail) = (daemon.socket(), daemon.audit_file());
+    let served = std::thread::spawn(move || {
+        block_on(async {
+            let deadline = Instant::now() + PATIENCE;
+            while Instant::now() < deadline {
+                // What the one before answers does not count.
+                let starts = fs::read_to_string(&trail)
+                    .unwrap()
+                    .matches("\"what\":\"started\"")
+                    .count();
+                if starts == 2
+                    && let Ok(client) = Client::at(&socket).await
+                    && client.sign(Person::Alice, 7).await.is_ok()
+                {
+                    return Some(Instant::now());
+                }
+                tokio::task::yield_now().await;
+            }
+            None
+        })
+    });
+    daemon.restart_at_once().unwrap();
+    let ready = Instant::now();
+    let served = served.join().unwrap().expect("nobody was served");
+    assert!(served + Duration::from_secs(1) < ready, "the other token waited for it");
+    daemon.faults_of("other").unwrap().take_back_all().unwrap();
 }
 
 #[test]
