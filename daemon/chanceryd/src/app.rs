@@ -30,6 +30,7 @@ use crate::listen::{Activated, ListenError, Listeners};
 use crate::logging::LevelHandle;
 use crate::metrics::{Endpoint, Metrics, Requests, Sources};
 use crate::ops::{Context, Settings};
+use crate::permissions::PermissionError;
 use crate::policy::Live;
 use crate::reload::{Reload, read_certificates};
 use crate::spool::SpoolSettings;
@@ -62,6 +63,14 @@ pub enum AppError {
         token: String,
         /// Why.
         source: CredentialError,
+    },
+    /// Others could change the library that is loaded as a module.
+    #[error("module {module}: {source}")]
+    Module {
+        /// The module.
+        module: String,
+        /// Why.
+        source: PermissionError,
     },
     /// A module or token cannot be started.
     #[error(transparent)]

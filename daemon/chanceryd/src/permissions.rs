@@ -95,6 +95,14 @@ pub fn open_trusted(path: &Path) -> Result<File, PermissionError> {
     Ok(file)
 }
 
+/// Checks a file as [`open_trusted`] does.
+///
+/// # Errors
+/// When it cannot be opened or others could have put it there.
+pub fn trusted_file(path: &Path) -> Result<(), PermissionError> {
+    open_trusted(path).map(drop)
+}
+
 /// Opens a file as [`open_trusted`] does that, beside that, nobody else can read.
 ///
 /// # Errors

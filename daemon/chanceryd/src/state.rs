@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use chancery_token::{MemoryError, PinMemory};
+use rustix::fs::{Access, access};
 
 use crate::permissions::{self, PermissionError};
 
@@ -24,6 +25,14 @@ pub enum StateError {
     /// Somebody else could change what is in it.
     #[error("state.directory: {0}")]
     Permissions(#[from] PermissionError),
+    /// It cannot be written, so no PIN could be tried.
+    #[error("state.directory: {} cannot be written: {source}; no PIN could be tried", path.display())]
+    ReadOnly {
+        /// What cannot be written.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The memory of failed PINs cannot be used.
     #[error("the memory of failed PINs: {0}")]
     Memory(#[from] MemoryError),
@@ -42,7 +51,24 @@ pub fn pin_memory(directory: &Path) -> Result<PinMemory, StateError> {
         _ => {}
     }
     permissions::trusted_directory(directory)?;
+    check_writable(directory)?;
     Ok(PinMemory::open(&pins(directory))?)
+}
+
+/// Checks that the directory, if it is there, can be written by whoever runs this. Whose it may be is the daemon's to say, which has a
+/// user of its own.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn check_writable(directory: &Path) -> Result<(), StateError> {
+    let pins = pins(directory);
+    for path in [directory, pins.as_path()].into_iter().filter(|path| path.exists()) {
+        access(path, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| StateError::ReadOnly {
+            path: path.to_owned(),
+            source: error.into(),
+        })?;
+    }
+    Ok(())
 }
 
 /// Where the memory of failed PINs is in this directory.

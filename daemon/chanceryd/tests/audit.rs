@@ -327,3 +327,17 @@ fn the_command_prints_the_line_and_fails() {
     let (status, _) = verify_audit(Path::new("/nonexistent"));
     assert_eq!(status, Some(2));
 }
+
+#[test]
+fn a_trail_is_neither_a_link_nor_a_pipe() {
+    let directory = tempfile::tempdir().unwrap();
+    let (link, pipe) = (directory.path().join("link"), directory.path().join("pipe"));
+    std::os::unix::fs::symlink(directory.path().join("elsewhere"), &link).unwrap();
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for (file, expected) in [(link, "symbolic link"), (pipe, "not a regular file")] {
+        let error = Trail::open(&file, Sync::Never).err().unwrap().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    assert!(!directory.path().join("elsewhere").exists());
+}

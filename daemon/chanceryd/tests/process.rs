@@ -322,6 +322,24 @@ fn it_does_not_start_with_a_pin_that_others_can_read_and_check_config_says_so_to
 }
 
 #[test]
+fn it_does_not_load_a_module_that_others_can_write_and_check_config_says_so_too() {
+    let scene = Scene::new("");
+    let module = scene.directory().join("m.so");
+    fs::write(&module, "").unwrap();
+    scene.configure_beside(
+        "[[module]]\nname = \"m\"\npath = \"{directory}/m.so\"\n[[token]]\nname = \"card\"\nmodule = \"m\"\nlabel = \"l\"\n",
+    );
+    fs::set_permissions(&module, fs::Permissions::from_mode(0o775)).unwrap();
+    for (command, expected) in [("run", 1), ("check-config", EX_CONFIG)] {
+        let (status, said) = Daemon::run_to_the_end(&scene, command);
+        assert!(
+            status == Some(expected) && said.contains("module m: ") && said.contains("chmod go-w"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn check_config_names_file_line_and_key() {
     let scene = Scene::new("[log]\nlevel = \"loud\"\n");
     let (status, said) = Daemon::run_to_the_end(&scene, "check-config");

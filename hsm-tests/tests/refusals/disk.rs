@@ -10,7 +10,7 @@ use std::{
 
 use hsm_tests::{
     command::run,
-    daemon::{Daemon, PIN, Setup},
+    daemon::{Daemon, PIN, Setup, chanceryd},
     openssl::{self, Recipient},
     people::Person,
     softhsm::fault::Fault,
@@ -46,6 +46,12 @@ impl SmallDisk {
     fn fill(&self) {
         let error = fs::write(self.0.join("filler"), vec![0; 1 << 20]).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+    }
+
+    fn make_read_only(&self) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", "remount,ro"]).arg(&self.0);
+        run(&mut mount, b"").unwrap().success().unwrap();
     }
 
     fn make_room(&self) {
@@ -106,7 +112,7 @@ fn when_the_audit_trail_cannot_be_written_no_key_is_used_until_it_can() {
     while daemon.chancery(["sign"], LETTER).unwrap().code != 0 {
         assert!(Instant::now() < deadline, "the trail is still closed");
     }
-    let report = hsm_tests::daemon::chanceryd(["verify-audit".as_ref(), trail.as_os_str()]).unwrap();
+    let report = chanceryd(["verify-audit".as_ref(), trail.as_os_str()]).unwrap();
     report.success().unwrap();
     daemon.stop().unwrap();
 }
@@ -150,7 +156,7 @@ fn what_was_begun_before_the_disk_was_full_and_what_locks_a_token_is_recorded_wh
     while unlock().code != 0 {
         assert!(Instant::now() < deadline, "the trail is still closed");
     }
-    let verified = hsm_tests::daemon::chanceryd(["verify-audit".as_ref(), trail.as_os_str()]).unwrap();
+    let verified = chanceryd(["verify-audit".as_ref(), trail.as_os_str()]).unwrap();
     let verified = String::from_utf8(verified.success().unwrap()).unwrap();
     assert!(!verified.contains("has no outcome"), "{verified}");
     let records = fs::read_to_string(&trail).unwrap();
@@ -223,4 +229,19 @@ fn a_spool_directory_that_is_gone_is_no_reason_to_stop() {
     fs::create_dir(daemon.spool_directory()).unwrap();
     daemon.chancery(["decrypt"], &sealed).unwrap().success().unwrap();
     assert_left_nothing(&daemon);
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_written_is_found_before_a_pin_is_needed() {
+    let mut daemon = Setup::new().token("cards", &[Person::Alice]).start().unwrap();
+    let Some(disk) = SmallDisk::mount(&daemon) else { return };
+    let before = daemon.directory().join("state");
+    move_to(&mut daemon, &before, &disk.0.join("state"));
+    disk.make_read_only();
+    let file = daemon.configuration_file();
+    let checked = chanceryd(["--config".as_ref(), file.as_os_str(), "check-config".as_ref()]).unwrap();
+    assert_eq!(checked.code, 78, "{}", checked.stderr);
+    assert!(checked.stderr.contains("no PIN could be tried"), "{}", checked.stderr);
+    let refused = daemon.restart().unwrap_err().to_string();
+    assert!(refused.contains("no PIN could be tried"), "{refused}");
 }

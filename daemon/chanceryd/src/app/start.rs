@@ -13,7 +13,7 @@ use tokio_stream::{StreamExt as _, StreamMap};
 use super::AppError;
 use crate::audit::head_path;
 use crate::config::{Config, PinSource};
-use crate::{credentials, state};
+use crate::{credentials, permissions, state};
 
 /// How long the start waits for tokens to be looked at before it says that it is ready, so that who was waiting for that finds
 /// their keys. A slower one is served when it is there.
@@ -32,6 +32,12 @@ pub(super) async fn tokens(
     certificates: &[Vec<u8>],
     backlog: Backlog,
 ) -> Result<(Tokens, Loads), AppError> {
+    for module in config.modules.iter().filter(|module| module.path.exists()) {
+        permissions::trusted_file(&module.path).map_err(|source| AppError::Module {
+            module: module.name.clone(),
+            source,
+        })?;
+    }
     let hidden = hidden_from_modules(config, file);
     let modules = config.modules.iter();
     let modules = modules

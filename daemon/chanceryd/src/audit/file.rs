@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 use serde::Serialize;
 
 use super::AuditError;
@@ -325,13 +326,24 @@ pub(crate) fn head_path(path: &Path) -> PathBuf {
 }
 
 fn open(path: &Path, append: bool) -> io::Result<File> {
-    OpenOptions::new()
+    // Neither through a link to wherever it leads, nor into a pipe that nobody empties.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let opened = OpenOptions::new()
         .read(true)
         .write(!append)
         .append(append)
         .create(true)
         .mode(0o600)
-        .open(path)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let file = opened.map_err(|error| match Errno::from_io_error(&error) {
+        Some(Errno::LOOP) => io::Error::other("it is a symbolic link; name the file that it leads to"),
+        _ => error,
+    })?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("it is not a regular file")),
+    }
 }
 
 /// Fixed in length, so that each write covers the one before.

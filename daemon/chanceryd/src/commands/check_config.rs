@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::{EX_CONFIG, fail, say, with_causes};
 use crate::config::{Config, MetricsListen, PinSource};
-use crate::{certificates, credentials, permissions};
+use crate::{certificates, credentials, permissions, state};
 
 /// Checks the file, and the files and directories that it names as far as they can be seen from here.
 #[must_use]
@@ -45,7 +45,14 @@ pub fn check_config(file: &Path) -> ExitCode {
     for module in &config.modules {
         if !module.path.exists() {
             problems.push(format!("module {}: there is no {}", module.name, module.path.display()));
+        } else if let Err(error) = permissions::trusted_file(&module.path) {
+            problems.push(format!("module {}: {error}", module.name));
         }
+    }
+    if !config.tokens.is_empty()
+        && let Err(error) = state::check_writable(&config.state)
+    {
+        problems.push(with_causes(&error));
     }
     if problems.is_empty() {
         say(format_args!(

@@ -91,6 +91,16 @@ pub(super) fn start(listeners: Listeners, limits: &Limits) -> (Incoming, Pulse) 
         ready,
     };
     let mut loops = JoinSet::new();
+    if let Some(file) = &socket_file {
+        let gone = file.gone();
+        loops.spawn(async {
+            let socket = gone.await;
+            tracing::error!(
+                socket = %socket.display(),
+                "the socket is gone, or another has taken its place: nobody can connect any more; start the daemon anew"
+            );
+        });
+    }
     let mut pulse = Vec::new();
     let unix = unix.into_iter().map(Listener::Unix);
     let tls = tcp

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::unistd::Group;
 use rustix::fs::{FlockOperation, Gid, chown, flock};
@@ -14,6 +15,9 @@ use super::ListenError;
 use crate::config::UnixSocket;
 use crate::permissions;
 
+/// How often it is looked whether the socket is still there.
+const LOOK: Duration = Duration::from_secs(10);
+
 /// The socket in the file system and the lock on it. Dropped, the socket is removed, if it is still this one.
 #[derive(Debug)]
 pub struct SocketFile {
@@ -21,6 +25,22 @@ pub struct SocketFile {
     identity: (u64, u64),
     /// `SOCKET.lock`. It stays in the file system: to remove it would let two daemons lock two files.
     _lock: File,
+}
+
+impl SocketFile {
+    /// Returns once the socket has been seen to be gone from its place, or another to be there. It is looked for now and then.
+    pub(super) fn gone(&self) -> impl Future<Output = PathBuf> + Send + use<> {
+        let (path, own) = (self.path.clone(), self.identity);
+        async move {
+            loop {
+                tokio::time::sleep(LOOK).await;
+                let found = tokio::fs::symlink_metadata(&path).await;
+                if !found.is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == own) {
+                    return path;
+                }
+            }
+        }
+    }
 }
 
 impl Drop for SocketFile {
@@ -138,6 +158,18 @@ mod tests {
         assert_eq!(fs::metadata(&socket.path).unwrap().permissions().mode() & 0o777, 0o660);
         drop(file);
         assert!(!socket.path.exists());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_socket_that_somebody_removes_is_missed() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = socket(&directory);
+        let (_listener, file) = bind(&socket).unwrap();
+        let gone = file.gone();
+        tokio::pin!(gone);
+        assert!(tokio::time::timeout(LOOK * 3, gone.as_mut()).await.is_err());
+        fs::remove_file(&socket.path).unwrap();
+        assert_eq!(tokio::time::timeout(LOOK * 3, gone).await.unwrap(), socket.path);
     }
 
     #[tokio::test]
