@@ -13,8 +13,9 @@ built=${CARGO_TARGET_DIR:-target}/release
 
 install -Dm755 -t "$root$prefix/bin" "$built/chancery" "$built/chanceryd"
 
-install -d "$root$prefix/share/man/man1"
+install -d "$root$prefix/share/man/man1" "$root$prefix/share/man/man8"
 "$built/chancery" man --out-dir "$root$prefix/share/man/man1"
+"$built/chanceryd" man --out-dir "$root$prefix/share/man/man8"
 
 # completion SHELL FILE
 completion() {

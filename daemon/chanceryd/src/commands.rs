@@ -1,6 +1,7 @@
 //! The commands of the command line: what they print and how they end. One a file.
 
 mod check_config;
+mod man;
 mod module_worker;
 mod run;
 mod verify_audit;
@@ -9,6 +10,7 @@ use std::fmt::Display;
 use std::process::ExitCode;
 
 pub use check_config::check_config;
+pub use man::man;
 pub use module_worker::module_worker;
 pub use run::run;
 pub use verify_audit::verify_audit;

@@ -13,6 +13,7 @@ fn main() -> ExitCode {
         Command::Run => commands::run(&cli.config),
         Command::CheckConfig => commands::check_config(&cli.config),
         Command::VerifyAudit { files } => commands::verify_audit(&files),
+        Command::Man { out_dir } => commands::man(out_dir.as_deref()),
         Command::ModuleWorker => commands::module_worker(),
     }
 }
