@@ -176,6 +176,9 @@ fn a_caller_with_too_many_connections_is_refused_more_and_keeps_those_it_has() {
         sign(&first, None).await.unwrap();
         drop(crowd);
     });
+    // Not one line for each.
+    let logged = daemon.log().unwrap().matches("one more was closed").count();
+    assert!((1..60).contains(&logged), "{logged}");
     // Their places are free again as soon as the daemon has noticed.
     for _ in 0..100 {
         if daemon.chancery(["sign"], LETTER).unwrap().code == 0 {

@@ -16,6 +16,7 @@ use super::connection::{self, Connection};
 use super::{Listeners, LiveTls, SocketFile};
 use crate::caller::Caller;
 use crate::config::Limits;
+use crate::ration::LogRation;
 use crate::share::Shares;
 
 /// Connections that are accepted and that tonic has not taken yet.
@@ -64,6 +65,14 @@ struct Door {
     preface: Duration,
     shares: Shares,
     ready: mpsc::Sender<Connection>,
+    said: Arc<Said>,
+}
+
+/// What the log says of those who do not get in, within bounds.
+#[derive(Default)]
+struct Said {
+    too_many: LogRation,
+    unknown: LogRation,
 }
 
 enum Listener {
@@ -89,6 +98,7 @@ pub(super) fn start(listeners: Listeners, limits: &Limits) -> (Incoming, Pulse) 
         preface: limits.preface,
         shares: Shares::new(limits.connections_per_caller),
         ready,
+        said: Arc::default(),
     };
     let mut loops = JoinSet::new();
     if let Some(file) = &socket_file {
@@ -178,7 +188,9 @@ async fn introduce(accepted: Accepted, place: OwnedSemaphorePermit, door: Door) 
     match introduced {
         Ok((stream, caller)) => {
             let Some(share) = door.shares.take(&caller) else {
-                tracing::warn!(%caller, "has limits.connections_per_caller connections; one more was closed");
+                if door.said.too_many.allows(Some(&caller), "a connection too many") {
+                    tracing::warn!(%caller, "has limits.connections_per_caller connections; one more was closed");
+                }
                 return;
             };
             tracing::debug!(%caller, "connected");
@@ -188,7 +200,11 @@ async fn introduce(accepted: Accepted, place: OwnedSemaphorePermit, door: Door) 
                 .send(Connection::new(stream, caller, begun_by, place, share))
                 .await;
         }
-        Err(error) => tracing::info!(%error, "a connection was refused before its caller was known"),
+        Err(error) => {
+            if door.said.unknown.allows(None, "a connection whose caller is not known") {
+                tracing::info!(%error, "a connection was refused before its caller was known");
+            }
+        }
     }
 }
 
