@@ -17,6 +17,7 @@ mod log;
 mod renewals;
 mod supervisor;
 mod ward;
+mod window;
 
 pub(crate) use courier::Courier;
 pub use launch::Launch;

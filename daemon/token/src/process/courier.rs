@@ -14,6 +14,7 @@ use rustix::{
 use tokio::io::{Interest, unix::AsyncFd};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::window::window;
 use crate::{
     allowance::Use,
     backlog::Share,
@@ -25,13 +26,6 @@ use crate::{
     queue::Queue,
     trace,
 };
-
-/// So much work lies ready in the socket, so that workers need not wait for this side. What lies there can no longer be
-/// overtaken, so a slow token gets none.
-const AHEAD: Duration = Duration::from_millis(6);
-
-/// And no more than so many jobs.
-const MAX_AHEAD: usize = 40;
 
 /// How much of the average pace the answers that are read together make up: one part in so many.
 const SMOOTHING: u32 = 4;
@@ -360,29 +354,11 @@ fn give_back(taken: Option<Use>) {
     }
 }
 
-/// How many jobs may be with the process.
-fn window(sessions: usize, pace: Option<Duration>) -> usize {
-    let ahead = pace.map_or(0, |pace| {
-        let jobs = AHEAD.as_nanos() / pace.as_nanos().max(1);
-        usize::try_from(jobs).unwrap_or(MAX_AHEAD).min(MAX_AHEAD)
-    });
-    sessions + ahead
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::{backlog::Backlog, packet::pair};
-
-    #[test]
-    fn a_quick_token_has_jobs_lying_ready_and_a_slow_one_has_none() {
-        assert_eq!(window(4, None), 4);
-        assert_eq!(window(4, Some(Duration::from_millis(7))), 4);
-        assert_eq!(window(4, Some(Duration::from_micros(500))), 16);
-        assert_eq!(window(4, Some(Duration::from_micros(50))), 4 + MAX_AHEAD);
-        assert_eq!(window(1, Some(Duration::ZERO)), 1 + MAX_AHEAD);
-    }
 
     #[test]
     fn the_pace_is_the_same_whether_answers_are_read_one_by_one_or_together() {
