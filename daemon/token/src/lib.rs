@@ -38,6 +38,7 @@ mod capabilities;
 mod catalogue;
 mod child;
 mod ckr;
+mod clock;
 mod config;
 mod confine;
 mod engine;

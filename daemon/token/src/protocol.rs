@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     catalogue::Catalogue,
+    clock::Moment,
     config::TokenSelector,
     confine::Confinement,
     error::{ModuleError, TokenError},
@@ -150,8 +151,8 @@ pub(crate) enum FromWorker {
 pub(crate) struct JobFrame<W> {
     pub(crate) id: u64,
     pub(crate) key: KeyId,
-    /// How much is left of the time in which it is worth starting.
-    pub(crate) time_left: Duration,
+    /// When it is no longer worth starting.
+    pub(crate) deadline: Moment,
     pub(crate) work: W,
 }
 

@@ -300,3 +300,49 @@ fn an_unlock_that_hangs_holds_up_nobody_else_and_is_not_repeated() {
     });
     assert_eq!((faults.of("C_Login").unwrap(), frail.pin_tries().unwrap()), (1, 1));
 }
+
+#[test]
+fn what_lies_ready_for_a_session_is_not_started_once_its_time_is_up() {
+    const SESSIONS: u32 = 4;
+    const OTHERS: u32 = 12;
+    let daemon = Setup::new()
+        .configure("limits", "call_deadline = \"2s\"\ncall_grace = \"1h\"")
+        .faulty()
+        .token("card", &[Person::Carol])
+        .start()
+        .unwrap();
+    let faults = daemon.faults().unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        let mut lay_ready = 0;
+        let begun = Instant::now();
+        while lay_ready == 0 {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "the token is never so quick that jobs lie ready for it"
+            );
+            for _ in 0..50 {
+                client.sign(Person::Carol, 7).await.unwrap();
+            }
+            faults.put("C_SignInit", Fault::hang().times(SESSIONS)).unwrap();
+            let calls: Vec<_> = (0..SESSIONS + OTHERS)
+                .map(|_| {
+                    let client = client.clone();
+                    tokio::spawn(async move { client.sign(Person::Carol, 7).await })
+                })
+                .collect();
+            client.busy_with("card", SESSIONS + OTHERS).await;
+            lay_ready = client.token("card").await.jobs_running.saturating_sub(SESSIONS);
+            for call in calls {
+                let status = call.await.unwrap().unwrap_err();
+                assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+            }
+            let started = faults.of("C_SignInit").unwrap();
+            faults.take_back_all().unwrap();
+            // Behind them all.
+            client.sign(Person::Carol, 7).await.unwrap();
+            assert_eq!(faults.of("C_SignInit").unwrap(), started + 1, "{lay_ready} lay ready");
+        }
+    });
+    assert_every_intent_has_its_outcome(&daemon);
+}

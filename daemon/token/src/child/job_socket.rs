@@ -92,12 +92,11 @@ impl JobSocket {
                 return Next::Over;
             }
         };
-        let now = Instant::now();
         Next::Job(Job {
             key: frame.key,
             work: frame.work,
-            queued: now,
-            deadline: now + frame.time_left,
+            queued: Instant::now(),
+            deadline: frame.deadline.into(),
             lost: 0,
             retry: Retry::Never,
             span: Span::none(),
@@ -179,5 +178,32 @@ impl JobSocket {
                 result => return result,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::{job::Work, key::KeyId, packet::pair, protocol::JobFrame};
+
+    #[test]
+    fn however_long_a_job_lies_in_the_socket_its_deadline_is_the_same() {
+        let (theirs, ours) = pair().unwrap();
+        let socket = Arc::new(JobSocket::new(ours));
+        let deadline = Instant::now();
+        let frame = JobFrame {
+            id: 7,
+            key: KeyId::from_bytes([1; 32]),
+            deadline: deadline.into(),
+            work: Work::Agree { peer: vec![4] },
+        };
+        let mut packet = Zeroizing::default();
+        protocol::pack(&frame, &mut packet).unwrap();
+        send_packet(&theirs, &packet, SendFlags::empty()).unwrap();
+        let Next::Job(job) = socket.next() else {
+            unreachable!("there is one")
+        };
+        assert_eq!(job.deadline, deadline);
     }
 }

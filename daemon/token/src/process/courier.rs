@@ -150,7 +150,7 @@ impl Courier {
             let frame = JobFrame {
                 id: state.next,
                 key: job.key,
-                time_left: job.deadline - now,
+                deadline: job.deadline.into(),
                 work: &job.work,
             };
             let sent = protocol::pack(&frame, &mut state.packet)
