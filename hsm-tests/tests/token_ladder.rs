@@ -230,3 +230,25 @@ fn the_library_is_not_started_anew_under_another_token() {
         Ok(())
     });
 }
+
+#[test]
+fn a_token_that_fails_only_when_it_is_looked_at_climbs_and_rests_like_another() {
+    let test = "a_token_that_fails_only_when_it_is_looked_at_climbs_and_rests_like_another";
+    with_tokens(test, &["frail"], |tokens, faults| async move {
+        let before = done(&faults);
+        faults.put("C_GetSessionInfo", Fault::answer(CKR_DEVICE_ERROR))?;
+        let status = serve::wait_for(&tokens[0], |status| {
+            status.state == TokenState::Failed && status.detail.contains("C_GetSessionInfo goes on answering")
+        })
+        .await?;
+        assert!(status.detail.contains("tried again in 1 s"), "{status:?}");
+        let (logins, initialized) = done(&faults);
+        assert_eq!(initialized, before.1 + 1);
+        // Each time that it was looked at, and for two rungs.
+        assert!((10..=14).contains(&(logins - before.0)), "{logins} logins");
+        faults.take_back_all()?;
+        serve::ready(&tokens[0]).await?;
+        serve::sign(&tokens[0]).await?;
+        Ok(())
+    });
+}

@@ -52,6 +52,9 @@ const RESTART_PAUSE: Duration = Duration::from_secs(2);
 /// Keys are not looked up again for a stale handle more often than this.
 const LOOK_UP_PAUSE: Duration = Duration::from_secs(1);
 
+/// Listings in a row that failed at an object, after which it is the object that is to blame, and the others are served.
+const UNREAD: u32 = 3;
+
 /// Commands that may wait for an anchor.
 pub(crate) const COMMANDS: usize = 64;
 
@@ -105,6 +108,10 @@ pub(crate) struct Anchor {
     ladder: Ladder,
     /// How the last login failed, if that said nothing of the PIN.
     unclear_login: Option<Failure>,
+    /// Times in a row that it failed when it was looked at, and was found at once.
+    losses: u32,
+    /// Listings in a row that failed at an object.
+    unread: u32,
     /// What was last read from the token, for new certificates.
     objects: Option<crate::catalogue::assemble::Objects>,
     attachments: u64,
@@ -138,6 +145,8 @@ impl Anchor {
             last_slot: None,
             ladder: Ladder::default(),
             unclear_login: None,
+            losses: 0,
+            unread: 0,
             objects: None,
             attachments: 0,
             pause: TICK,

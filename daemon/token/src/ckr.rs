@@ -61,6 +61,18 @@ impl Ckr {
         )
     }
 
+    /// From C_GetAttributeValue: it is one object that cannot be read like that, or is there no more.
+    pub(crate) fn is_about_the_object(self) -> bool {
+        matches!(
+            self.0,
+            CKR_ATTRIBUTE_SENSITIVE
+                | CKR_ATTRIBUTE_TYPE_INVALID
+                | CKR_ATTRIBUTE_VALUE_INVALID
+                | CKR_OBJECT_HANDLE_INVALID
+                | CKR_BUFFER_TOO_SMALL
+        )
+    }
+
     /// The token looked at a PIN and refused it.
     pub(crate) fn is_wrong_pin(self) -> bool {
         matches!(self.0, CKR_PIN_INCORRECT | CKR_PIN_LEN_RANGE | CKR_PIN_INVALID)

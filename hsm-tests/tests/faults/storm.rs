@@ -11,7 +11,10 @@ use std::{
 };
 
 use chancery_token::remedy::RULES;
-use cryptoki_sys::{CK_RV, CKR_NO_EVENT};
+use cryptoki_sys::{
+    CK_RV, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID, CKR_BUFFER_TOO_SMALL,
+    CKR_NO_EVENT, CKR_OBJECT_HANDLE_INVALID,
+};
 use hsm_tests::{
     daemon::{Daemon, Setup},
     people::Person,
@@ -41,8 +44,8 @@ const LETHAL: u32 = 4;
 const SPARE_THREADS: usize = 4;
 
 /// Functions that answer errors. Not among them: C_Login, since the daemon does not go on trying PINs; and those whose
-/// errors mean that a key is not there, or a session stays open. The more often here, the more often struck.
-const FALLIBLE: [&str; 15] = [
+/// errors mean that a session stays open. The more often here, the more often struck.
+const FALLIBLE: [&str; 16] = [
     "C_SignInit",
     "C_SignInit",
     "C_SignInit",
@@ -58,6 +61,16 @@ const FALLIBLE: [&str; 15] = [
     "C_GetSlotList",
     "C_GetMechanismList",
     "C_FindObjectsInit",
+    "C_GetAttributeValue",
+];
+
+/// What C_GetAttributeValue says of an object, and not of the token: then it is not listed.
+const OF_AN_OBJECT: [CK_RV; 5] = [
+    CKR_ATTRIBUTE_SENSITIVE,
+    CKR_ATTRIBUTE_TYPE_INVALID,
+    CKR_ATTRIBUTE_VALUE_INVALID,
+    CKR_BUFFER_TOO_SMALL,
+    CKR_OBJECT_HANDLE_INVALID,
 ];
 
 /// What a caller may be told of a token in a storm. Whatever else is a defect.
@@ -284,7 +297,10 @@ async fn strike(daemon: &Daemon, seed: u64, over: Instant) {
         let said = match random.below(20) {
             0..=10 => {
                 let (ckr, name) = *random.pick(&values);
-                let function = *random.pick(&FALLIBLE);
+                let function = match *random.pick(&FALLIBLE) {
+                    "C_GetAttributeValue" if OF_AN_OBJECT.contains(&ckr) => "C_FindObjectsInit",
+                    function => function,
+                };
                 let fault = Fault::answer(ckr).times(u32::try_from(1 + random.below(4)).unwrap());
                 faults.put(function, fault).unwrap();
                 format!("{function} answers {name}")

@@ -11,7 +11,7 @@ use cryptoki::{
 };
 use cryptoki_sys::{CKR_CRYPTOKI_NOT_INITIALIZED, CKR_PIN_LOCKED, CKR_TOKEN_NOT_PRESENT, CKR_USER_ALREADY_LOGGED_IN};
 
-use super::{Anchor, LOGIN_PAUSE, MAX_PAUSE, PROBE, RESTART_PAUSE, TICK};
+use super::{Anchor, LOGIN_PAUSE, MAX_PAUSE, RESTART_PAUSE, TICK, UNREAD, examine::probe_after};
 use crate::{
     capabilities::Capabilities,
     catalogue::{KeyAlgorithm, assemble, read},
@@ -118,7 +118,7 @@ impl Anchor {
             login_required: info.login_required(),
             capabilities: None,
         });
-        self.next_probe = Instant::now() + PROBE;
+        self.next_probe = Instant::now() + probe_after(self.losses);
         self.shared.board.update(|status| {
             info.label().clone_into(&mut status.label);
             info.serial_number().clone_into(&mut status.serial);
@@ -287,10 +287,12 @@ impl Anchor {
                 self.shared.board.alive();
             }
         };
-        let objects = match read::read(&attached.session, &mut alive) {
+        let is_stubborn = self.unread >= UNREAD;
+        let objects = match read::read(&attached.session, is_stubborn, &mut alive) {
             Ok(objects) => objects,
             Err(failure) => {
                 drop(_calls);
+                self.unread += u32::from(failure.function == read::READ);
                 let error = self.error(failure);
                 self.detach();
                 self.give_up_for_now(failure);
@@ -318,6 +320,7 @@ impl Anchor {
         let (attachment, module, slot) = (attached.number, Arc::clone(&attached.module), attached.slot);
         let capabilities = Arc::clone(capabilities);
         drop(_calls);
+        self.unread = 0;
         self.objects = Some(objects);
         self.shared.board.set_catalogue(catalogue);
         self.shared.set_live(|generation| Live {

@@ -1,9 +1,15 @@
 //! Looking at the token: whether it is still there, the same, and logged in.
 
-use std::{sync::PoisonError, time::Instant};
+use std::{
+    sync::PoisonError,
+    time::{Duration, Instant},
+};
 
-use super::{Anchor, LOOK_UP_PAUSE, PROBE, TICK, attach};
+use super::{Anchor, LOOK_UP_PAUSE, MAX_PAUSE, PROBE, TICK, attach, ladder::ENOUGH};
 use crate::{ckr::Failure, status::TokenState};
+
+/// Losses in a row by which the highest rung has been climbed, the first of which is not counted.
+const TOP: u32 = 1 + 3 * ENOUGH;
 
 impl Anchor {
     /// Whether a token came or went, as far as the module says so by itself. A no means nothing (ADR 13).
@@ -25,7 +31,7 @@ impl Anchor {
 
     /// Looks at the token after an error or because it is time, and puts right what can be put right.
     pub(super) fn examine(&mut self, look_up: bool) {
-        self.next_probe = Instant::now() + PROBE;
+        self.next_probe = Instant::now() + probe_after(self.losses);
         let Some(attached) = &self.attached else {
             if Instant::now() >= self.next_attempt {
                 self.attach();
@@ -44,6 +50,10 @@ impl Anchor {
             Ok(Some(info)) => self.note_token_info(&info),
             Ok(None) => return self.lose("another token is in its slot", None),
             Err(failure) => return self.lose("the token does not answer", Some(failure)),
+        }
+        // What went on failing works again.
+        if session.is_ok() && std::mem::take(&mut self.losses) > 1 {
+            self.note_success();
         }
         match session {
             Ok(info)
@@ -64,7 +74,8 @@ impl Anchor {
         }
     }
 
-    /// The attachment is of no use any more: the token is absent until it is found again, which may be now.
+    /// The attachment is of no use any more: the token is absent until it is found again, which may be now. One that is found at
+    /// once has not gone: if it fails the next look at it as well, it goes on failing, and is looked at less often.
     pub(super) fn lose(&mut self, why: &str, failure: Option<Failure>) {
         tracing::warn!(
             token = self.shared.name,
@@ -81,5 +92,31 @@ impl Anchor {
             self.shared.board.note_error(failure.ckr.name());
         }
         self.attach();
+        let Some(failure) = failure.filter(|_| self.attached.is_some()) else {
+            return;
+        };
+        self.losses = self.losses.saturating_add(1);
+        self.next_probe = Instant::now() + probe_after(self.losses);
+        if self.losses > 1 {
+            self.note_failure(failure);
+        }
+    }
+}
+
+/// How long to leave a token alone that has been lost so often in a row and found at once.
+pub(super) fn probe_after(losses: u32) -> Duration {
+    let doublings = losses.saturating_sub(TOP).div_ceil(ENOUGH);
+    PROBE.saturating_mul(2_u32.saturating_pow(doublings)).min(MAX_PAUSE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_that_fails_only_when_it_is_looked_at_is_looked_at_less_and_less() {
+        let millis = |losses| probe_after(losses).as_millis();
+        assert_eq!([0, 1, 10, 11, 13, 14].map(millis), [1100, 1100, 1100, 2200, 2200, 4400]);
+        assert_eq!([50, u32::MAX].map(probe_after), [MAX_PAUSE; 2]);
     }
 }

@@ -17,7 +17,7 @@ use super::{Anchor, MAX_PAUSE};
 use crate::{ckr::Failure, status::TokenState};
 
 /// Failures in a row that lead to the next rung.
-const ENOUGH: u32 = 3;
+pub(super) const ENOUGH: u32 = 3;
 
 /// How long a token is left alone the first time.
 const FIRST_REST: Duration = Duration::from_secs(1);

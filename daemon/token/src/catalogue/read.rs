@@ -3,9 +3,11 @@
 use std::num::NonZeroUsize;
 
 use cryptoki::{
+    error::Error,
     object::{Attribute, AttributeType, CertificateType, KeyType, ObjectClass, ObjectHandle},
     session::Session,
 };
+use cryptoki_sys::CKR_GENERAL_ERROR;
 
 use crate::{
     catalogue::{
@@ -22,33 +24,147 @@ const BATCH: NonZeroUsize = NonZeroUsize::new(1024).expect("it is not zero");
 /// More objects of a class than this are not read: a bound for what a broken module can make of memory.
 const MAX_OBJECTS: usize = 200_000;
 
+/// The function that says what an object is.
+pub(crate) const READ: &str = "C_GetAttributeValue";
+
+/// How often an object is tried before it is passed over for an error that is not plainly its own.
+const TRIES: usize = 5;
+
+const OF_A_PRIVATE_KEY: [AttributeType; 12] = [
+    AttributeType::KeyType,
+    AttributeType::Id,
+    AttributeType::Label,
+    AttributeType::Sign,
+    AttributeType::Decrypt,
+    AttributeType::Unwrap,
+    AttributeType::Derive,
+    AttributeType::AlwaysAuthenticate,
+    AttributeType::Modulus,
+    AttributeType::PublicExponent,
+    AttributeType::EcParams,
+    AttributeType::PublicKeyInfo,
+];
+
+const OF_A_PUBLIC_KEY: [AttributeType; 7] = [
+    AttributeType::KeyType,
+    AttributeType::Id,
+    AttributeType::Label,
+    AttributeType::Modulus,
+    AttributeType::PublicExponent,
+    AttributeType::EcParams,
+    AttributeType::EcPoint,
+];
+
+const OF_A_CERTIFICATE: [AttributeType; 2] = [AttributeType::Id, AttributeType::Value];
+
 /// Reads all private keys, public keys and X.509 certificates that the session can see, and says after each that it goes on.
-pub(crate) fn read(session: &Session, alive: &mut dyn FnMut()) -> Result<Objects, Failure> {
+///
+/// An object that cannot be read for a reason of its own is passed over. Any other error is the token's, and a list without the
+/// objects that it hides would be believed: so there is none, unless that has been so often enough (`is_stubborn`) for the
+/// others to count more.
+pub(crate) fn read(session: &Session, is_stubborn: bool, alive: &mut dyn FnMut()) -> Result<Objects, Failure> {
     let mut objects = Objects::default();
-    for handle in find(session, alive, &[Attribute::Class(ObjectClass::PRIVATE_KEY)])? {
-        objects.private.extend(private_key(session, handle));
-        alive();
-    }
+    let mut reader = Reader {
+        session,
+        is_stubborn,
+        alive,
+        has_read: false,
+        passed_over: None,
+    };
+    let class = |class| Attribute::Class(class);
+    reader.each(
+        &[class(ObjectClass::PRIVATE_KEY)],
+        &OF_A_PRIVATE_KEY,
+        |handle, attributes| {
+            objects.private.extend(private_key(handle, attributes));
+        },
+    )?;
     // The public objects are needed only where a private key does not describe its public half.
     if objects
         .private
         .iter()
         .any(|key| !matches!(key.public, PublicHalf::Spki(_)))
     {
-        for handle in find(session, alive, &[Attribute::Class(ObjectClass::PUBLIC_KEY)])? {
-            objects.public.extend(public_key(session, handle));
-            alive();
-        }
+        reader.each(&[class(ObjectClass::PUBLIC_KEY)], &OF_A_PUBLIC_KEY, |_, attributes| {
+            objects.public.extend(public_key(attributes));
+        })?;
     }
     let certificates = [
-        Attribute::Class(ObjectClass::CERTIFICATE),
+        class(ObjectClass::CERTIFICATE),
         Attribute::CertificateType(CertificateType::X_509),
     ];
-    for handle in find(session, alive, &certificates)? {
-        objects.certificates.extend(certificate(session, handle));
-        alive();
+    reader.each(&certificates, &OF_A_CERTIFICATE, |_, attributes| {
+        objects.certificates.extend(certificate(attributes));
+    })?;
+    match reader.passed_over {
+        Some(failure) if !reader.has_read => Err(failure),
+        _ => Ok(objects),
     }
-    Ok(objects)
+}
+
+struct Reader<'a> {
+    session: &'a Session,
+    is_stubborn: bool,
+    alive: &'a mut dyn FnMut(),
+    has_read: bool,
+    /// Why the last object was that was passed over, if that was not the object's own affair.
+    passed_over: Option<Failure>,
+}
+
+impl Reader<'_> {
+    /// Reads the objects that match.
+    fn each(
+        &mut self,
+        template: &[Attribute],
+        wanted: &[AttributeType],
+        mut read: impl FnMut(ObjectHandle, Vec<Attribute>),
+    ) -> Result<(), Failure> {
+        for handle in find(self.session, &mut *self.alive, template)? {
+            let tries = if self.is_stubborn { TRIES } else { 1 };
+            let attributes = try_to_read(tries, || self.session.get_attributes(handle, wanted));
+            match attributes {
+                Ok(attributes) => {
+                    self.has_read = true;
+                    read(handle, attributes);
+                }
+                Err(Unreadable::Object) => {}
+                Err(Unreadable::Perhaps(failure)) if self.is_stubborn => self.passed_over = Some(failure),
+                Err(Unreadable::Perhaps(failure)) => return Err(failure),
+            }
+            (self.alive)();
+        }
+        Ok(())
+    }
+}
+
+/// Why an object could not be read.
+#[derive(Debug, PartialEq, Eq)]
+enum Unreadable {
+    /// It is the object's own affair.
+    Object,
+    /// It may be the token that is in trouble.
+    Perhaps(Failure),
+}
+
+/// Tries so often.
+fn try_to_read<T>(tries: usize, mut read: impl FnMut() -> Result<T, Error>) -> Result<T, Unreadable> {
+    let mut last = Unreadable::Perhaps(Failure::new(READ, CKR_GENERAL_ERROR));
+    for _ in 0..tries {
+        let error = match read() {
+            Ok(read) => return Ok(read),
+            Err(error) => error,
+        };
+        tracing::warn!(%error, "the attributes of an object could not be read");
+        last = match error {
+            Error::Pkcs11(..) | Error::NullFunctionPointer => Unreadable::Perhaps(error.into()),
+            // The answer was good, and makes no sense.
+            _ => return Err(Unreadable::Object),
+        };
+        if matches!(last, Unreadable::Perhaps(failure) if failure.ckr.is_about_the_object()) {
+            return Err(Unreadable::Object);
+        }
+    }
+    Err(last)
 }
 
 fn find(session: &Session, alive: &mut dyn FnMut(), template: &[Attribute]) -> Result<Vec<ObjectHandle>, Failure> {
@@ -60,28 +176,13 @@ fn find(session: &Session, alive: &mut dyn FnMut(), template: &[Attribute]) -> R
     Ok(handles)
 }
 
-fn private_key(session: &Session, handle: ObjectHandle) -> Option<PrivateKey> {
-    use AttributeType as Type;
-    let wanted = [
-        Type::KeyType,
-        Type::Id,
-        Type::Label,
-        Type::Sign,
-        Type::Decrypt,
-        Type::Unwrap,
-        Type::Derive,
-        Type::AlwaysAuthenticate,
-        Type::Modulus,
-        Type::PublicExponent,
-        Type::EcParams,
-        Type::PublicKeyInfo,
-    ];
+fn private_key(handle: ObjectHandle, attributes: Vec<Attribute>) -> Option<PrivateKey> {
     let mut key = PrivateKey {
         handle: handle.handle(),
         ..PrivateKey::default()
     };
     let (mut key_type, mut modulus, mut exponent, mut params, mut info) = (None, None, None, None, None);
-    for attribute in attributes(session, handle, &wanted)? {
+    for attribute in attributes {
         match attribute {
             Attribute::KeyType(value) => key_type = Some(value),
             Attribute::Id(value) => key.object_id = value,
@@ -117,20 +218,10 @@ fn private_key(session: &Session, handle: ObjectHandle) -> Option<PrivateKey> {
     Some(key)
 }
 
-fn public_key(session: &Session, handle: ObjectHandle) -> Option<PublicKey> {
-    use AttributeType as Type;
-    let wanted = [
-        Type::KeyType,
-        Type::Id,
-        Type::Label,
-        Type::Modulus,
-        Type::PublicExponent,
-        Type::EcParams,
-        Type::EcPoint,
-    ];
+fn public_key(attributes: Vec<Attribute>) -> Option<PublicKey> {
     let (mut object_id, mut label, mut key_type) = (Vec::new(), String::new(), None);
     let (mut modulus, mut exponent, mut params, mut point) = (None, None, None, None);
-    for attribute in attributes(session, handle, &wanted)? {
+    for attribute in attributes {
         match attribute {
             Attribute::KeyType(value) => key_type = Some(value),
             Attribute::Id(value) => object_id = value,
@@ -158,9 +249,9 @@ fn public_key(session: &Session, handle: ObjectHandle) -> Option<PublicKey> {
     })
 }
 
-fn certificate(session: &Session, handle: ObjectHandle) -> Option<(Vec<u8>, Vec<u8>)> {
+fn certificate(attributes: Vec<Attribute>) -> Option<(Vec<u8>, Vec<u8>)> {
     let (mut id, mut der) = (Vec::new(), None);
-    for attribute in attributes(session, handle, &[AttributeType::Id, AttributeType::Value])? {
+    for attribute in attributes {
         match attribute {
             Attribute::Id(value) => id = value,
             Attribute::Value(value) => der = Some(value),
@@ -170,14 +261,62 @@ fn certificate(session: &Session, handle: ObjectHandle) -> Option<(Vec<u8>, Vec<
     Some((id, der?))
 }
 
-/// One object that cannot be read does not hide the others.
-fn attributes(session: &Session, handle: ObjectHandle, wanted: &[AttributeType]) -> Option<Vec<Attribute>> {
-    session
-        .get_attributes(handle, wanted)
-        .inspect_err(|error| tracing::warn!(%error, "the attributes of an object could not be read; it is passed over"))
-        .ok()
-}
-
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use cryptoki::{context::Function, error::RvError};
+
+    use super::*;
+
+    fn answer(error: RvError) -> Error {
+        Error::Pkcs11(error, Function::GetAttributeValue)
+    }
+
+    #[test]
+    fn only_what_is_the_objects_own_affair_hides_it_alone() {
+        for error in [
+            RvError::ObjectHandleInvalid,
+            RvError::AttributeTypeInvalid,
+            RvError::AttributeSensitive,
+        ] {
+            assert_eq!(
+                try_to_read::<()>(1, || Err(answer(error))),
+                Err(Unreadable::Object),
+                "{error}"
+            );
+        }
+        assert_eq!(
+            try_to_read::<()>(1, || Err(Error::InvalidValue)),
+            Err(Unreadable::Object)
+        );
+        for error in [
+            RvError::DeviceError,
+            RvError::SessionHandleInvalid,
+            RvError::DeviceRemoved,
+            RvError::GeneralError,
+        ] {
+            let failure = Failure::from(answer(error));
+            assert_eq!(
+                try_to_read::<()>(TRIES, || Err(answer(error))),
+                Err(Unreadable::Perhaps(failure))
+            );
+        }
+    }
+
+    #[test]
+    fn an_object_that_is_passed_over_has_been_tried_several_times() {
+        let mut tries = 0;
+        let read = try_to_read(TRIES, || {
+            tries += 1;
+            if tries < TRIES {
+                Err(answer(RvError::DeviceError))
+            } else {
+                Ok(tries)
+            }
+        });
+        assert_eq!(read, Ok(TRIES));
+    }
 }
