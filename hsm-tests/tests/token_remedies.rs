@@ -90,7 +90,7 @@ async fn serves_again(token: &TokenHandle) -> Result<()> {
     loop {
         serve::ready(token).await?;
         match serve::sign(token).await {
-            Err(TokenError::Absent { .. }) => {}
+            Err(TokenError::Absent { .. } | TokenError::Failed { .. }) => {}
             Err(error) => return Err(error.into()),
             Ok(_) => break,
         }
@@ -195,7 +195,10 @@ fn anchor_survives(test: &str, function: &'static str, way: &[(&'static str, CK_
                 tokio::task::yield_now().await;
             }
             // The anchor has the answer, and has yet to act on it.
-            while matches!(serve::sign(&token).await, Err(TokenError::Absent { .. })) {
+            while matches!(
+                serve::sign(&token).await,
+                Err(TokenError::Absent { .. } | TokenError::Failed { .. })
+            ) {
                 serve::ready(&token).await.with_context(at)?;
             }
             serves_again(&token).await.with_context(at)?;

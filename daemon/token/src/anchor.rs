@@ -263,7 +263,7 @@ impl Anchor {
         }
         if self.attached.is_none() {
             self.shared.pins.conclude(pin, Verdict::Untried);
-            return Err(TokenError::Absent { token });
+            return Err(self.shared.board.unavailable());
         }
         if let Err(error) = self.check_pad(&pin) {
             self.shared.pins.conclude(pin, Verdict::Untried);

@@ -199,6 +199,10 @@ impl Board {
             (TokenState::Locked, PinStatus::Locked) => TokenError::PinLocked { token },
             (TokenState::Locked, PinStatus::FinalTry) => TokenError::PinFinalTry { token },
             (TokenState::Locked, _) => TokenError::Locked { token },
+            (TokenState::Failed, _) => TokenError::Failed {
+                token,
+                detail: status.detail.clone(),
+            },
             _ => TokenError::Absent { token },
         }
     }

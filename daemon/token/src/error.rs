@@ -10,11 +10,19 @@ use crate::key::KeyId;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum TokenError {
-    /// No slot holds the token, its module has not answered yet or could not be used. Trying again later helps.
+    /// No slot holds the token, or its module has not answered yet. Trying again later helps.
     #[error("token {token} is absent: insert or reconnect it")]
     Absent {
         /// The token.
         token: String,
+    },
+    /// The token goes on failing, or its module cannot be used. Whether trying again later helps is in the detail.
+    #[error("token {token} cannot be used: {detail}")]
+    Failed {
+        /// The token.
+        token: String,
+        /// Why, and what is done about it.
+        detail: String,
     },
     /// The token finishes what it has and takes nothing new. Trying again helps when that is over.
     #[error("token {token} takes no new work: it is in maintenance, or drained until it is unlocked")]
@@ -215,6 +223,7 @@ impl TokenError {
         matches!(
             self,
             Self::Absent { .. }
+                | Self::Failed { .. }
                 | Self::Draining { .. }
                 | Self::Locked { .. }
                 | Self::QueueFull { .. }
@@ -230,6 +239,7 @@ impl TokenError {
     pub fn token(&self) -> &str {
         match self {
             Self::Absent { token }
+            | Self::Failed { token, .. }
             | Self::Draining { token }
             | Self::Locked { token }
             | Self::PinIncorrect { token, .. }

@@ -17,8 +17,9 @@ use crate::daemon::Pin;
 const NOTICED_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a call may fail with while the token is being pulled out. Modules hang then (OpenSC 0.23, for good), and are replaced.
-const WHILE_IT_GOES: [&str; 5] = [
+const WHILE_IT_GOES: [&str; 6] = [
     "TOKEN_ABSENT",
+    "TOKEN_FAILED",
     "TOKEN_ERROR",
     "TOKEN_TIMEOUT",
     "MODULE_ENDED",

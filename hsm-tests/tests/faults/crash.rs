@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use chancery_proto::v1::TokenState;
 use cryptoki_sys::CKR_DEVICE_ERROR;
-use hsm_tests::{people::Person, softhsm::fault::Fault};
+use hsm_tests::{daemon::PIN, people::Person, softhsm::fault::Fault};
 use tonic::Code;
 
 use crate::{
@@ -120,8 +120,17 @@ fn a_module_that_keeps_crashing_is_parked_and_said_to_be_until_a_reload() {
         assert!(parked.detail.contains("reload"), "{}", parked.detail);
         // The one who waited has been told, whoever comes now is told at once, and the other module knows nothing of it.
         crashed.await.unwrap().unwrap_err();
-        let status = client.sign(Person::Alice, 7).await.unwrap_err();
-        assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+        for status in [
+            client.sign(Person::Alice, 7).await.unwrap_err(),
+            client.unlock("frail", PIN).await.unwrap_err(),
+        ] {
+            assert_eq!(
+                (status.code(), reason(&status).as_str()),
+                (Code::Unavailable, "TOKEN_FAILED")
+            );
+            // What is to be done is in the token's detail, and callers have the same.
+            assert!(status.message().contains(&parked.detail), "{status:?}");
+        }
         client.sign(Person::Carol, 7).await.unwrap();
     });
     assert_eq!(daemon.children().unwrap().len(), 1);

@@ -74,7 +74,7 @@ const OF_AN_OBJECT: [CK_RV; 5] = [
 ];
 
 /// What a caller may be told of a token in a storm. Whatever else is a defect.
-const EXPECTED: [&str; 11] = [
+const EXPECTED: [&str; 12] = [
     "DEADLINE_EXCEEDED",
     "DECRYPTION_FAILED",
     "INPUT_REFUSED",
@@ -84,6 +84,7 @@ const EXPECTED: [&str; 11] = [
     "QUEUE_FULL",
     "TOKEN_ABSENT",
     "TOKEN_ERROR",
+    "TOKEN_FAILED",
     "TOKEN_LOCKED",
     "TOKEN_TIMEOUT",
 ];

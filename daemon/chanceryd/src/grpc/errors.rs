@@ -119,6 +119,7 @@ fn code(error: &OpError) -> Code {
 fn token_code(error: &TokenError) -> Code {
     match error {
         TokenError::Absent { .. }
+        | TokenError::Failed { .. }
         | TokenError::Draining { .. }
         | TokenError::Shutdown { .. }
         | TokenError::PinMemory { .. }
@@ -152,9 +153,12 @@ fn retry(error: &OpError) -> Option<Duration> {
         | OpError::Token(TokenError::QueueFull { .. } | TokenError::Ckr { .. } | TokenError::WorkerLost { .. }) => {
             Some(SOON)
         }
-        OpError::Token(TokenError::Absent { .. } | TokenError::Draining { .. } | TokenError::Shutdown { .. }) => {
-            Some(LATER)
-        }
+        OpError::Token(
+            TokenError::Absent { .. }
+            | TokenError::Failed { .. }
+            | TokenError::Draining { .. }
+            | TokenError::Shutdown { .. },
+        ) => Some(LATER),
         OpError::Spool(SpoolError::Full { .. }) => Some(LATER),
         _ => None,
     }

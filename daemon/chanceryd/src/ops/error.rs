@@ -205,6 +205,7 @@ impl From<TokenError> for OpError {
 fn token_reason(error: &TokenError) -> &'static str {
     match error {
         TokenError::Absent { .. } => "TOKEN_ABSENT",
+        TokenError::Failed { .. } => "TOKEN_FAILED",
         TokenError::Draining { .. } => "TOKEN_DRAINING",
         TokenError::Locked { .. } => "TOKEN_LOCKED",
         TokenError::PinIncorrect { .. } | TokenError::PinIncorrectAtPad { .. } => "PIN_INCORRECT",

@@ -24,7 +24,7 @@ impl Anchor {
         let (old, new) = (change.old(), change.into_new());
         let Some(attached) = &self.attached else {
             self.shared.pins.conclude(old, Verdict::Untried);
-            return Err(TokenError::Absent { token });
+            return Err(self.shared.board.unavailable());
         };
         if let Err(error) = self.check_pad(&old) {
             self.shared.pins.conclude(old, Verdict::Untried);

@@ -27,6 +27,9 @@ const PERSONS_PATIENCE: Duration = Duration::from_secs(120);
 /// Signs of life come twice as often; on a busy machine one is late.
 const BEAT: Duration = Duration::from_secs(1);
 
+/// Of what a process says of its token no more is passed on.
+const MAX_DETAIL: usize = 1000;
+
 pub(crate) struct Ward {
     /// Its number among the tokens of the module.
     pub(crate) number: u16,
@@ -109,7 +112,8 @@ impl Ward {
     }
 
     /// The process says how the token stands.
-    pub(super) fn heed_status(&mut self, status: TokenStatus) {
+    pub(super) fn heed_status(&mut self, mut status: TokenStatus) {
+        cut(&mut status.detail, MAX_DETAIL);
         if !status.serial.is_empty() || !status.label.is_empty() {
             self.pins.identify(&status.serial, &status.label);
         }
@@ -205,10 +209,7 @@ impl Ward {
                         }
                     }
                 },
-                (Command::ChangePin(_, done), None) => {
-                    let token = self.board.name.clone();
-                    done(Err(TokenError::Absent { token }));
-                }
+                (Command::ChangePin(_, done), None) => done(Err(self.board.unavailable())),
                 (Command::ChangePin(change, done), Some(life)) => {
                     let begun = self
                         .pins
@@ -244,7 +245,7 @@ impl Ward {
     fn admit(&self, pin: &PinEntry, alive: bool) -> Result<Admission, TokenError> {
         let token = self.board.name.clone();
         match self.pins.admit(&token, pin, self.board.is_ready())? {
-            Admission::Ask if !alive => Err(TokenError::Absent { token }),
+            Admission::Ask if !alive => Err(self.board.unavailable()),
             admission => Ok(admission),
         }
     }
@@ -276,6 +277,13 @@ impl Ward {
         for job in self.queue.remove_if(whom) {
             job.answer(Err(self.board.unavailable()));
         }
+    }
+}
+
+/// Leaves no more than so many characters.
+pub(super) fn cut(text: &mut String, most: usize) {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
     }
 }
 

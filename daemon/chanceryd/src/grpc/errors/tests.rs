@@ -175,6 +175,15 @@ fn tokens() -> Vec<(TokenError, Code, &'static str, bool)> {
     vec![
         (TokenError::Absent { token: token() }, Unavailable, "TOKEN_ABSENT", true),
         (
+            TokenError::Failed {
+                token: token(),
+                detail: "the module is left alone until a reload".to_owned(),
+            },
+            Unavailable,
+            "TOKEN_FAILED",
+            true,
+        ),
+        (
             TokenError::Draining { token: token() },
             Unavailable,
             "TOKEN_DRAINING",

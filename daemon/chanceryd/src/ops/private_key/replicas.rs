@@ -146,7 +146,8 @@ impl Meaning {
     const fn of(error: &TokenError) -> Self {
         match error {
             TokenError::Absent { .. } => Self::Gone,
-            TokenError::Draining { .. }
+            TokenError::Failed { .. }
+            | TokenError::Draining { .. }
             | TokenError::Locked { .. }
             | TokenError::PinLocked { .. }
             | TokenError::PinFinalTry { .. }
@@ -314,8 +315,11 @@ mod tests {
             ckr: "CKR_DEVICE_ERROR".into(),
         };
         let how = "signal 11".to_owned();
+        let detail = "it is left alone until a reload".to_owned();
+        let failed = TokenError::Failed { token: token(), detail };
         for (error, meaning) in [
             (TokenError::Absent { token: token() }, Meaning::Gone),
+            (failed, Meaning::Unused),
             (TokenError::Locked { token: token() }, Meaning::Unused),
             (TokenError::QueueFull { token: token() }, Meaning::Unused),
             (TokenError::Draining { token: token() }, Meaning::Unused),
