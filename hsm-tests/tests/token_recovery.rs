@@ -199,11 +199,21 @@ fn a_removed_token_is_absent_with_its_keys_listed_and_comes_back() {
 fn a_library_that_did_not_start_again_while_its_tokens_were_away_does_so_when_they_are_back() {
     with_token(
         "a_library_that_did_not_start_again_while_its_tokens_were_away_does_so_when_they_are_back",
-        |token, _, softhsm| async move {
+        |token, counts, softhsm| async move {
             let (tokens, away) = (softhsm.token_directory(), softhsm.directory().join("away"));
             std::fs::rename(&tokens, &away)?;
-            // C_Finalize has worked by then, and C_Initialize has not.
-            serve::wait_for(&token, |status| status.state == TokenState::Failed).await?;
+            // C_Finalize has worked by then, and C_Initialize has not: that is the cause, not what it did to the other calls.
+            let cause = "C_Initialize answered CKR_GENERAL_ERROR";
+            serve::wait_for(&token, |status| {
+                status.state == TokenState::Failed && status.detail == cause
+            })
+            .await?;
+            let tried = counts.of("C_Initialize")?;
+            while counts.of("C_Initialize")? < tried + 2 {
+                let detail = token.status().detail;
+                assert!(!detail.contains("CKR_CRYPTOKI_NOT_INITIALIZED"), "{detail}");
+                tokio::task::yield_now().await;
+            }
             std::fs::rename(&away, &tokens)?;
             serve::ready(&token).await?;
             sign(&token).await?;

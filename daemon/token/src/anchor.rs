@@ -7,6 +7,7 @@ mod attach;
 mod change_pin;
 mod examine;
 mod ladder;
+mod library;
 
 use std::{
     sync::{
@@ -19,6 +20,7 @@ use std::{
 use cryptoki::slot::Slot;
 
 use crate::{
+    board::Board,
     ckr::{Failure, Remedy},
     config::TokenSelector,
     error::TokenError,
@@ -92,6 +94,17 @@ pub(crate) struct Repair {
     pub(crate) worked_before: bool,
     /// Dropped or told when done.
     pub(crate) done: Option<SyncSender<()>>,
+}
+
+/// Says that the token is looked after, between two calls and not too often.
+fn beat(board: &Arc<Board>) -> impl FnMut() + use<> {
+    let (board, mut told) = (Arc::clone(board), Instant::now());
+    move || {
+        if told.elapsed() > TICK {
+            told = Instant::now();
+            board.alive();
+        }
+    }
 }
 
 pub(crate) struct Anchor {
@@ -356,7 +369,6 @@ mod tests {
 
     use super::*;
     use crate::{
-        board::Board,
         front::{Front, Server},
         gate::Gate,
         guard::PinGuard,

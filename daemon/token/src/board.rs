@@ -28,6 +28,8 @@ pub(crate) trait Audience: Send + Sync {
     fn metrics(&self, metrics: MetricsSnapshot);
     /// This process has done what it can for the token.
     fn ask_for_another_process(&self, why: &str);
+    /// The library is about to be initialised anew, or has been.
+    fn initializing(&self, begun: bool);
     /// Whoever looks after the token is doing so, and workers have so many sessions open.
     fn alive(&self, sessions: usize);
 }
@@ -220,6 +222,13 @@ impl Board {
     pub(crate) fn ask_for_another_process(&self, why: &str) {
         if let Some(audience) = &self.audience {
             audience.ask_for_another_process(why);
+        }
+    }
+
+    /// The library is about to be initialised anew, or has been.
+    pub(crate) fn initializing(&self, begun: bool) {
+        if let Some(audience) = &self.audience {
+            audience.initializing(begun);
         }
     }
 

@@ -36,7 +36,8 @@ pub(crate) struct Capabilities {
 impl Capabilities {
     /// Reads the mechanism list and tries every combination with an RSA key. C_DecryptInit judges the parameters; the
     /// session it leaves with an active operation is closed. `key` is a handle of an RSA key that decrypts, if there is one.
-    pub(crate) fn probe(module: &Module, slot: Slot, key: Option<u64>) -> Self {
+    /// `alive` is told between the calls.
+    pub(crate) fn probe(module: &Module, slot: Slot, key: Option<u64>, alive: &mut dyn FnMut()) -> Self {
         // A token that cannot say what it can do is tried with everything.
         let list = module.context.get_mechanism_list(slot).ok();
         let has = |kind: MechanismType| list.as_ref().is_none_or(|list| list.contains(&kind));
@@ -44,9 +45,11 @@ impl Capabilities {
         if let (Some(key), true) = (key, has(MechanismType::RSA_PKCS_OAEP)) {
             for digest in DIGESTS {
                 for mgf1 in DIGESTS {
+                    alive();
                     let Ok(session) = module.context.open_ro_session(slot) else {
                         continue;
                     };
+                    alive();
                     if module.raw.decrypt_init(&session, &oaep(digest, mgf1, &[]), key).is_ok() {
                         native |= bit(digest, mgf1);
                     }

@@ -120,12 +120,19 @@ impl Module {
     ///
     /// Search and reservation are one step: nobody restarts the module in between, under whose feet a call would crash it
     /// and a slot's number become another's.
-    /// `last` is the slot where it was last.
-    pub(crate) fn find(&self, selector: &TokenSelector, token: &str, last: Option<Slot>) -> Result<Search, Failure> {
+    /// `last` is the slot where it was last. `alive` is told between the calls.
+    pub(crate) fn find(
+        &self,
+        selector: &TokenSelector,
+        token: &str,
+        last: Option<Slot>,
+        alive: &mut dyn FnMut(),
+    ) -> Result<Search, Failure> {
         let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut seen, mut unreadable) = (0, None);
         let mut found: Vec<(Slot, TokenInfo)> = Vec::new();
         for slot in self.context.get_slots_with_token()? {
+            alive();
             // A slot that cannot be read now does not stand in the way of the others.
             let info = match self.context.get_token_info(slot) {
                 Ok(info) => info,
@@ -199,19 +206,19 @@ impl Module {
 
     /// Finalises and initialises the library anew, if nobody has a token through it: some libraries look for new tokens
     /// only then, or come to their senses. Whether it has been done.
-    pub(crate) fn restart_if_unused(&self) -> bool {
+    ///
+    /// # Errors
+    /// What C_Initialize answered; the library is of no use until it has been asked again.
+    pub(crate) fn restart_if_unused(&self) -> Result<bool, Failure> {
         let claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
         if !claims.is_empty() {
-            return false;
+            return Ok(false);
         }
         self.finalize();
-        let initialized = self
-            .context
-            .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
-        if let Err(error) = &initialized {
-            tracing::warn!(%error, "a module could not be initialised again");
-        }
-        initialized.is_ok()
+        self.context
+            .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
+            .inspect_err(|error| tracing::warn!(%error, "a module could not be initialised again"))?;
+        Ok(true)
     }
 
     /// This token goes on failing.

@@ -142,6 +142,8 @@ pub(crate) enum FromWorker {
     Metrics { token: u16, metrics: Box<MetricsSnapshot> },
     /// Whatever can be done anew in this process has been, and the token goes on failing: it asks for another process.
     Spent { token: u16, why: String },
+    /// The library is about to be initialised anew, or has been.
+    Initializing(bool),
     /// The token's anchor turns, and its workers have so many sessions open.
     Alive { token: u16, sessions: u32 },
 }

@@ -11,7 +11,7 @@ use cryptoki::{
 };
 use cryptoki_sys::{CKR_CRYPTOKI_NOT_INITIALIZED, CKR_PIN_LOCKED, CKR_TOKEN_NOT_PRESENT, CKR_USER_ALREADY_LOGGED_IN};
 
-use super::{Anchor, LOGIN_PAUSE, MAX_PAUSE, RESTART_PAUSE, TICK, UNREAD, examine::probe_after};
+use super::{Anchor, LOGIN_PAUSE, MAX_PAUSE, TICK, UNREAD, beat, examine::probe_after};
 use crate::{
     capabilities::Capabilities,
     catalogue::{KeyAlgorithm, assemble, read},
@@ -62,7 +62,8 @@ impl Anchor {
     pub(super) fn attach(&mut self) {
         let Some(module) = self.module.clone() else { return };
         self.next_attempt = Instant::now() + self.pause;
-        let (slot, info) = match module.find(&self.selector, &self.shared.name, self.last_slot) {
+        let mut alive = beat(&self.shared.board);
+        let (slot, info) = match module.find(&self.selector, &self.shared.name, self.last_slot, &mut alive) {
             Ok(Search::Found(slot, info)) => (slot, info),
             Ok(Search::Nothing { seen, unreadable }) => {
                 self.pause = TICK;
@@ -72,9 +73,10 @@ impl Anchor {
                         "none of the {seen} tokens that the module shows is the one asked for: insert or connect it"
                     ),
                 );
-                if Instant::now() >= self.next_restart {
-                    self.next_restart = Instant::now() + RESTART_PAUSE;
-                    module.restart_if_unused();
+                if Instant::now() >= self.next_restart
+                    && let Err(failure) = self.start_library_anew(&module)
+                {
+                    return self.give_up_for_now(failure);
                 }
                 if let Some(failure) = unreadable.filter(|failure| failure.ckr.remedy() != Remedy::Absent) {
                     self.note_failure(failure);
@@ -89,13 +91,12 @@ impl Anchor {
                 let detail = format!("it is the same token as {owner}: remove one of the two from the configuration");
                 return self.set_state(TokenState::Failed, detail);
             }
-            Err(failure) => {
-                // An earlier restart got no further than C_Finalize, because whatever the library reads was gone.
-                if failure.ckr.0 == CKR_CRYPTOKI_NOT_INITIALIZED {
-                    module.restart_if_unused();
-                }
-                return self.give_up_for_now(failure);
+            // An earlier start got no further than C_Finalize, because whatever the library reads was gone: why, it says itself.
+            Err(failure) if failure.ckr.0 == CKR_CRYPTOKI_NOT_INITIALIZED => {
+                let cause = self.start_library_anew(&module).err();
+                return self.give_up_for_now(cause.unwrap_or(failure));
             }
+            Err(failure) => return self.give_up_for_now(failure),
         };
         // After every call that may take long: whoever waits for a sign of life waits for one call.
         self.shared.board.alive();
@@ -280,13 +281,7 @@ impl Anchor {
             return Err(TokenError::Absent { token });
         };
         let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
-        let mut told = Instant::now();
-        let mut alive = || {
-            if told.elapsed() > TICK {
-                told = Instant::now();
-                self.shared.board.alive();
-            }
-        };
+        let mut alive = beat(&self.shared.board);
         let is_stubborn = self.unread >= UNREAD;
         let objects = match read::read(&attached.session, is_stubborn, &mut alive) {
             Ok(objects) => objects,
@@ -315,7 +310,7 @@ impl Anchor {
         let capabilities = attached.capabilities.get_or_insert_with(|| {
             let rsa = |key: &&LiveKey| key.can_decrypt && matches!(key.algorithm, KeyAlgorithm::Rsa { .. });
             let key = keys.values().find(rsa).map(|key| key.handle);
-            Arc::new(Capabilities::probe(&attached.module, attached.slot, key))
+            Arc::new(Capabilities::probe(&attached.module, attached.slot, key, &mut alive))
         });
         let (attachment, module, slot) = (attached.number, Arc::clone(&attached.module), attached.slot);
         let capabilities = Arc::clone(capabilities);

@@ -41,10 +41,9 @@ impl Anchor {
         let login_required = attached.login_required;
         let (info, session) = {
             let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
-            (
-                attached.token_info(),
-                attached.session.get_session_info().map_err(Failure::from),
-            )
+            let info = attached.token_info();
+            self.shared.board.alive();
+            (info, attached.session.get_session_info().map_err(Failure::from))
         };
         match info {
             Ok(Some(info)) => self.note_token_info(&info),

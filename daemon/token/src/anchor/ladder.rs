@@ -91,10 +91,11 @@ impl Anchor {
         self.detach();
         let (done, allowed) = match rung {
             Rung::Login => (true, true),
-            Rung::Library => {
-                let done = module.restart_if_unused();
-                (done, done)
-            }
+            Rung::Library => match self.start_library_anew(&module) {
+                Ok(done) => (done, done),
+                // The next attempt finds out, and says so.
+                Err(_) => (true, true),
+            },
             Rung::Process => {
                 let allowed = module.others_are_ailing(&token);
                 if allowed {

@@ -70,6 +70,10 @@ impl Audience for Teller {
         });
     }
 
+    fn initializing(&self, begun: bool) {
+        self.control.say(&FromWorker::Initializing(begun));
+    }
+
     fn alive(&self, sessions: usize) {
         self.control.say(&FromWorker::Alive {
             token: self.token,

@@ -24,6 +24,8 @@ pub(super) struct Life {
     pub(super) begun: Instant,
     /// Its module is loaded.
     pub(super) loaded: bool,
+    /// Since when the module is initialised anew.
+    pub(super) initializing: Option<Instant>,
     child: Child,
     control: UnixStream,
     /// Why it was ended from here.
@@ -54,6 +56,7 @@ impl Life {
             id,
             begun: Instant::now(),
             loaded: false,
+            initializing: None,
             child,
             control,
             ending: None,
@@ -75,6 +78,15 @@ impl Life {
             self.ending = Some(why);
             // It may have ended by itself.
             let _ = self.child.kill();
+        }
+    }
+
+    /// Since when its module loads, or is initialised anew, if it does.
+    pub(super) fn initializes_since(&self) -> Option<Instant> {
+        if self.loaded {
+            self.initializing
+        } else {
+            Some(self.begun)
         }
     }
 

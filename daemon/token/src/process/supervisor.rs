@@ -162,7 +162,7 @@ impl Supervisor {
 
     fn listen(&mut self, life: &mut Life, renewals: &mut Renewals, frame: FromWorker) {
         let ward = match &frame {
-            FromWorker::Loaded(_) => None,
+            FromWorker::Loaded(_) | FromWorker::Initializing(_) => None,
             FromWorker::Status { token, .. }
             | FromWorker::Catalogue { token, .. }
             | FromWorker::Metrics { token, .. }
@@ -183,6 +183,11 @@ impl Supervisor {
                 if let Err(error) = outcome {
                     life.end(error.to_string());
                 }
+            }
+            (FromWorker::Initializing(begun), _) => {
+                life.initializing = begun.then(|| life.initializing.unwrap_or_else(Instant::now));
+                // Nobody could be looked after meanwhile.
+                self.wards.iter_mut().for_each(Ward::expect);
             }
             (FromWorker::Done { number, result, .. }, Some(ward)) => ward.command_done(number, result, Some(life)),
             (FromWorker::Status { status, .. }, Some(ward)) => ward.heed_status(*status),
@@ -208,6 +213,9 @@ impl Supervisor {
     /// What is to be done without being told.
     fn tend(&mut self, state: &mut State) {
         let now = Instant::now();
+        if state.life.as_ref().is_some_and(|life| life.initializing.is_some()) {
+            self.wards.iter_mut().for_each(Ward::expect);
+        }
         for ward in &mut self.wards {
             let hangs = ward.tend(now, state.life.as_mut());
             if let (Some(why), Some(life)) = (hangs, &mut state.life) {
@@ -215,10 +223,14 @@ impl Supervisor {
             }
         }
         if let Some(life) = &mut state.life
-            && !life.loaded
-            && life.begun.elapsed() > self.load_time
+            && life
+                .initializes_since()
+                .is_some_and(|since| since.elapsed() > self.load_time)
         {
-            life.end(format!("it did not load within {:?}", self.load_time));
+            life.end(format!(
+                "it did not load, or initialise anew, within {:?}",
+                self.load_time
+            ));
         }
         if let Some(gone) = state.life.take_if(|life| life.has_ended_unheard(now)) {
             self.bury(state, gone, None);

@@ -63,7 +63,7 @@ pub(crate) struct Desk {
 impl Ward {
     /// What a process is told of it at its start.
     pub(super) fn start(&mut self, module: &str) -> StartToken {
-        self.desk.last_alive = Some(Instant::now());
+        self.expect();
         StartToken {
             name: self.board.name.clone(),
             module: module.to_owned(),
@@ -101,7 +101,7 @@ impl Ward {
         if self.courier.sweep(now).is_some_and(|since| since > patience) {
             return Some(format!("token {name} did not answer for {patience:?}"));
         }
-        // Whoever looks after the token says so between any two calls.
+        // Whoever looks after the token says so between any two calls, but for such as follow each other quickly or not at all.
         let patience = match self.desk.at_pad {
             true => patience.max(PERSONS_PATIENCE),
             false => patience,
@@ -128,6 +128,11 @@ impl Ward {
     pub(super) fn heed_alive(&mut self, sessions: u32) {
         let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
         self.board.sessions.store(sessions, Ordering::Relaxed);
+        self.expect();
+    }
+
+    /// From now on a sign of life is waited for.
+    pub(super) fn expect(&mut self) {
         self.desk.last_alive = Some(Instant::now());
     }
 
@@ -148,7 +153,7 @@ impl Ward {
             self.desk.at_pad = false;
             self.end_of_lock();
             // From here on it is expected to be quicker.
-            self.desk.last_alive = Some(Instant::now());
+            self.expect();
             done(result);
             self.next_command(life);
         }
