@@ -53,7 +53,11 @@ impl Scene {
     async fn unlock(&self, pin: &str, expire_after: Option<Duration>, max_uses: Option<u64>) -> Result<Token, Error> {
         let pin = SentPin::new(pin.as_bytes().to_vec()).unwrap();
         let max_uses = max_uses.and_then(NonZeroU64::new);
-        let terms = UnlockTerms { expire_after, max_uses };
+        let terms = UnlockTerms {
+            expire_after,
+            max_uses,
+            ..UnlockTerms::default()
+        };
         self.client.unlock_on("tokens/card", pin, terms).await
     }
 
@@ -151,8 +155,8 @@ async fn what_is_asked_of_a_token_that_is_still_being_unlocked_spends_no_use() {
     let unlocking = tokio::spawn({
         let client = scene.client.clone();
         let terms = UnlockTerms {
-            expire_after: None,
             max_uses: NonZeroU64::new(2),
+            ..UnlockTerms::default()
         };
         let pin = SentPin::new(PIN.as_bytes().to_vec()).unwrap();
         async move { client.unlock_on("tokens/card", pin, terms).await }

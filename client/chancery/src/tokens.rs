@@ -80,6 +80,7 @@ impl Client {
                 .expire_after
                 .map(|time| time.min(MAX_DURATION).try_into().unwrap_or_default()),
             max_uses: terms.max_uses.map_or(0, NonZeroU64::get),
+            even_if_unanswered: terms.even_if_unanswered,
         };
         let response = TokenServiceClient::new(self.channel())
             .unlock_token(request)
@@ -173,13 +174,16 @@ pub struct ChangedPin {
     pub configured_in: Option<String>,
 }
 
-/// How long a token is to stay unlocked: until the first of these has come.
+/// How a token is to be unlocked, and how long: until the first of these has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UnlockTerms {
     /// So much time has passed; at most 366 days.
     pub expire_after: Option<Duration>,
     /// So many operations with its private keys have been done.
     pub max_uses: Option<NonZeroU64>,
+    /// The PIN is sent though two tries with it never came to an end (`PIN_UNANSWERED`). Only for somebody who is sure of it: each
+    /// of those may have been spent.
+    pub even_if_unanswered: bool,
 }
 
 /// The longest that a proto's duration can say.

@@ -26,7 +26,7 @@ use crate::{
     error::TokenError,
     metrics::count_on_this_thread,
     module::{Loading, Module},
-    pin::{PinChange, PinEntry},
+    pin::{PinChange, PinEntry, Unlock},
     pins::{Admission, Verdict},
     shared::Shared,
     status::{PinStatus, TokenState},
@@ -65,7 +65,7 @@ pub(crate) type Done = Box<dyn FnOnce(Result<(), TokenError>) + Send>;
 
 /// What the anchor is asked to do.
 pub(crate) enum Command {
-    Unlock(PinEntry, Done),
+    Unlock(Unlock, Done),
     ChangePin(PinChange, Done),
     Lock(Done),
     Repair(Repair),
@@ -201,8 +201,8 @@ impl Anchor {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Unlock(pin, done) => {
-                done(self.unlock(pin));
+            Command::Unlock(unlock, done) => {
+                done(self.unlock(unlock));
             }
             Command::ChangePin(change, done) => {
                 done(self.change_pin(change));
@@ -269,27 +269,37 @@ impl Anchor {
         }
     }
 
-    fn unlock(&mut self, pin: PinEntry) -> Result<(), TokenError> {
+    fn unlock(&mut self, unlock: Unlock) -> Result<(), TokenError> {
         let token = self.shared.name.clone();
         if self.attached.is_none() {
             self.attach();
         }
         if self.attached.is_none() {
-            self.shared.pins.conclude(pin, Verdict::Untried);
+            self.shared.pins.conclude(unlock.pin, Verdict::Untried);
             return Err(self.shared.board.unavailable());
         }
-        if let Err(error) = self.check_pad(&pin) {
-            self.shared.pins.conclude(pin, Verdict::Untried);
+        if let Err(error) = self.check_pad(&unlock.pin) {
+            self.shared.pins.conclude(unlock.pin, Verdict::Untried);
             return Err(error);
         }
         let in_use = self.shared.live().is_some();
-        if self.shared.pins.admit(&token, &pin, in_use)? == Admission::InUse {
+        let admission = self.shared.pins.admit(&token, &unlock, in_use)?;
+        let pin = unlock.pin;
+        if admission == Admission::InUse {
             return Ok(());
         }
         self.refresh_token_info();
-        if self.shared.board.status().pin == PinStatus::Locked {
+        let objection = match self.shared.board.status().pin {
+            PinStatus::Locked => Some(TokenError::PinLocked { token: token.clone() }),
+            // Two tries may have been spent on it already. Whoever is wrong about it shall not lock the token with it.
+            PinStatus::FinalTry if admission == Admission::AskOnceMore => {
+                Some(TokenError::PinUnansweredAtFinalTry { token: token.clone() })
+            }
+            _ => None,
+        };
+        if let Some(objection) = objection {
             self.shared.pins.conclude(pin, Verdict::Untried);
-            return Err(TokenError::PinLocked { token });
+            return Err(objection);
         }
         if let Err(detail) = self.shared.pins.begin(&pin) {
             return Err(TokenError::PinMemory { token, detail });

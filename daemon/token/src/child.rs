@@ -34,7 +34,7 @@ use crate::{
     jobs::Jobs,
     module::Loading,
     packet::receive_descriptor,
-    pin::{Pin, PinChange},
+    pin::{Pin, PinChange, Unlock},
     protocol::{self, FromWorker, PinOctets, Start, ToWorker},
 };
 use control::{Control, Teller};
@@ -190,9 +190,17 @@ impl Worker {
 
     fn obey(&self, frame: ToWorker) {
         match frame {
-            ToWorker::Unlock { token, number, pin } => {
-                let pin = PinOctets::entry(pin);
-                self.command(token, number, |done| Command::Unlock(pin, done));
+            ToWorker::Unlock {
+                token,
+                number,
+                pin,
+                once_more,
+            } => {
+                let unlock = Unlock {
+                    pin: PinOctets::entry(pin),
+                    even_if_unanswered: once_more,
+                };
+                self.command(token, number, |done| Command::Unlock(unlock, done));
             }
             ToWorker::ChangePin { token, number, pins } => {
                 let change = pins.map_or(PinChange::AtPad, |(old, new)| PinChange::Given {

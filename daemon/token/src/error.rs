@@ -64,8 +64,28 @@ pub enum TokenError {
         ckr: Cow<'static, str>,
     },
     /// This PIN has failed before and was not tried. No try was spent.
-    #[error("token {token} has refused this PIN before, or two tries of it came to no end: it was not tried again")]
+    #[error("token {token} has refused this PIN before: it was not tried again")]
     PinAlreadyFailed {
+        /// The token.
+        token: String,
+    },
+    /// Two tries with this PIN came to no end, because the module was gone; it was not tried again. No try was spent now. Somebody
+    /// who is sure of the PIN can insist ([`Unlock::even_if_unanswered`](crate::Unlock)).
+    #[error(
+        "two tries with this PIN on token {token} never came to an end, so nobody knows whether it is right, and each may have \
+         spent a try of the token's: it was not tried again. Whoever is sure of it can unlock with it even if unanswered"
+    )]
+    PinUnanswered {
+        /// The token.
+        token: String,
+    },
+    /// As [`PinUnanswered`](Self::PinUnanswered), and insisting does not help: the token says that one try is left. Nothing was
+    /// sent to it.
+    #[error(
+        "two tries with this PIN on token {token} never came to an end, and the token says that one is left: if the PIN is wrong, \
+         another would lock it, so it was not tried again. Find out with the token's own tools whether it is right"
+    )]
+    PinUnansweredAtFinalTry {
         /// The token.
         token: String,
     },
@@ -246,6 +266,8 @@ impl TokenError {
             | Self::PinIncorrectAtPad { token, .. }
             | Self::PinNotEntered { token, .. }
             | Self::PinAlreadyFailed { token }
+            | Self::PinUnanswered { token }
+            | Self::PinUnansweredAtFinalTry { token }
             | Self::PinMismatch { token }
             | Self::PinUnknown { token }
             | Self::NewPinRefused { token, .. }

@@ -10,7 +10,7 @@
 //!                                       ├─► failed      never again
 //!                                       ├─► unclear     again now, but not after a restart
 //!                                       ├─► untried     as if nothing had been
-//!                                       └─  (nothing)   by hand, once
+//!                                       └─  (nothing)   by hand, once; and once more for each person who insists
 //! ```
 //!
 //! A PIN that is replaced is written down in the same way before it goes to C_SetPIN, and as replaced afterwards: where it is
@@ -46,6 +46,15 @@ pub(crate) enum Attempt {
     ByHand,
 }
 
+/// Why a PIN is not tried by hand either.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Barred {
+    /// The token refused it.
+    Refused,
+    /// Two tries came to no end: nobody knows whether it is right.
+    Unanswered,
+}
+
 pub(crate) struct PinGuard {
     /// `None` if it ends with the process.
     memory: Option<PinMemory>,
@@ -63,6 +72,8 @@ pub(crate) struct PinGuard {
     unclear: u8,
     /// The try under way is of a proved PIN, and counts as unclear until its outcome is known.
     unwritten: bool,
+    /// Somebody insists that this one be tried once, though nobody knows what came of it before.
+    insisted: Option<Hash>,
     guesses: u8,
     pad: Pad,
 }
@@ -96,6 +107,7 @@ impl PinGuard {
             retry: None,
             unclear: 0,
             unwritten: false,
+            insisted: None,
             guesses: 0,
             pad: Pad::new(pad),
         })
@@ -111,6 +123,7 @@ impl PinGuard {
             self.pending = None;
             self.retry = None;
             self.unclear = 0;
+            self.insisted = None;
         }
     }
 
@@ -144,12 +157,19 @@ impl PinGuard {
         self.proven.then(|| self.is_kept(pin))
     }
 
-    /// Whether this PIN is not to be tried by hand either: the token refused it, or two tries of it came to no end.
-    pub(crate) fn has_failed(&self, pin: &Pin) -> bool {
-        matches!(
-            self.record.outcome(&self.hash(pin)),
-            Some(Outcome::Refused | Outcome::UnknownByHand)
-        )
+    /// Why this PIN is not to be tried by hand either, if it is not.
+    pub(crate) fn barred(&self, pin: &Pin) -> Option<Barred> {
+        match self.record.outcome(&self.hash(pin))? {
+            Outcome::Refused => Some(Barred::Refused),
+            Outcome::UnknownByHand => Some(Barred::Unanswered),
+            Outcome::Unknown | Outcome::Replaced => None,
+        }
+    }
+
+    /// Whether somebody insists that this PIN be tried by hand though it is [`Barred::Unanswered`]: once, and until anything else
+    /// is wanted of this guard.
+    pub(crate) fn insist(&mut self, on: Option<&Pin>) {
+        self.insisted = on.map(|pin| self.hash(pin));
     }
 
     /// Writes down that this PIN is about to be tried. Only then may it go to C_Login, and afterwards one of
@@ -273,6 +293,7 @@ impl PinGuard {
 
     /// The PIN did not go to the token after all: it was pulled in between, or says that its PIN is locked.
     pub(crate) fn untried(&mut self) {
+        self.insisted = None;
         let counted = std::mem::take(&mut self.unwritten);
         self.unclear = self.unclear.saturating_sub(u8::from(counted));
         if let Some(Pending { hash, before, change }) = self.pending.take() {
@@ -287,6 +308,7 @@ impl PinGuard {
         self.kept = None;
         self.proven = false;
         self.unclear = 0;
+        self.insisted = None;
         self.pad.locked();
     }
 
@@ -351,7 +373,10 @@ impl PinGuard {
         let hash = self.hash(pin);
         let refused = match attempt {
             Attempt::Automatic => self.objection(pin).is_some(),
-            Attempt::ByHand => self.has_failed(pin),
+            Attempt::ByHand => match self.barred(pin) {
+                Some(Barred::Unanswered) => self.insisted.take() != Some(hash),
+                barred => barred.is_some(),
+            },
         };
         if refused {
             return Err(MemoryError::NotAgain);

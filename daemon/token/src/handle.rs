@@ -20,7 +20,7 @@ use crate::{
     key::KeyId,
     mechanism::{DecryptScheme, SignInput, SignMechanism},
     metrics::MetricsSnapshot,
-    pin::{Pin, PinChange, PinEntry},
+    pin::{Pin, PinChange, Unlock},
     queue::Refusal,
     status::{TokenState, TokenStatus},
     trace,
@@ -211,16 +211,17 @@ impl TokenHandle {
         .await
     }
 
-    /// Logs in with this PIN, once, unless it has failed before. A PIN that works is kept in memory for re-logins, and ends a
+    /// Logs in with this PIN, once, unless it has failed before ([`Unlock`] says what that is). A PIN that works is kept in memory for re-logins, and ends a
     /// drain by hand; of one that is entered at the token's own PIN pad nobody learns, and somebody is asked there again for each
     /// use of a key that wants its PIN each time.
     ///
     /// # Errors
-    /// [`TokenError::PinIncorrect`], [`TokenError::PinAlreadyFailed`], [`TokenError::PinLocked`], [`TokenError::Absent`], and for a
-    /// PIN pad [`TokenError::PinNotEntered`] and [`TokenError::PinIncorrectAtPad`].
-    pub async fn unlock(&self, pin: impl Into<PinEntry>) -> Result<(), TokenError> {
-        let pin = pin.into();
-        self.command(|done| Command::Unlock(pin, done)).await?;
+    /// [`TokenError::PinIncorrect`], [`TokenError::PinAlreadyFailed`], [`TokenError::PinUnanswered`],
+    /// [`TokenError::PinUnansweredAtFinalTry`], [`TokenError::PinLocked`], [`TokenError::Absent`], [`TokenError::Failed`], and for
+    /// a PIN pad [`TokenError::PinNotEntered`] and [`TokenError::PinIncorrectAtPad`].
+    pub async fn unlock(&self, unlock: impl Into<Unlock>) -> Result<(), TokenError> {
+        let unlock = unlock.into();
+        self.command(|done| Command::Unlock(unlock, done)).await?;
         self.set_drained(Drain::ByHand, false);
         Ok(())
     }
@@ -247,7 +248,8 @@ impl TokenHandle {
     /// locked stays so.
     ///
     /// # Errors
-    /// [`TokenError::PinIncorrect`], [`TokenError::PinAlreadyFailed`] and [`TokenError::PinMismatch`] for the old PIN,
+    /// [`TokenError::PinIncorrect`], [`TokenError::PinAlreadyFailed`], [`TokenError::PinUnanswered`] and
+    /// [`TokenError::PinMismatch`] for the old PIN,
     /// [`TokenError::NewPinRefused`] for the new one, [`TokenError::PinChangeUnclear`] and [`TokenError::WorkerLost`] if it is not
     /// known whether it was replaced, [`TokenError::PinLocked`], [`TokenError::Absent`].
     pub async fn change_pin(&self, change: PinChange) -> Result<(), TokenError> {

@@ -91,7 +91,7 @@ pub use metrics::{
     BOUNDS, CallsSnapshot, FailuresSnapshot, Histogram, HistogramSnapshot, Login, MetricsSnapshot, Operation,
 };
 pub use notice::{Ending, Notice};
-pub use pin::{Pin, PinChange, PinEntry};
+pub use pin::{Pin, PinChange, PinEntry, Unlock};
 pub use process::Launch;
 pub use queue::Priority;
 pub use status::{PinStatus, TokenState, TokenStatus};

@@ -51,6 +51,31 @@ impl From<Pin> for PinEntry {
     }
 }
 
+/// A login that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unlock {
+    /// How the PIN comes.
+    pub pin: PinEntry,
+    /// It is sent though two tries with it came to no end, each of which may have been spent: once, and not while the token says
+    /// that one is left. A PIN that the token has refused is not sent for that.
+    pub even_if_unanswered: bool,
+}
+
+impl From<PinEntry> for Unlock {
+    fn from(pin: PinEntry) -> Self {
+        Self {
+            pin,
+            even_if_unanswered: false,
+        }
+    }
+}
+
+impl From<Pin> for Unlock {
+    fn from(pin: Pin) -> Self {
+        PinEntry::from(pin).into()
+    }
+}
+
 /// How the old and the new PIN come to a token that is to replace the one by the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PinChange {

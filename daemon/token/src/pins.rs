@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use crate::{
     board::lock,
     error::TokenError,
-    guard::{Attempt, PinGuard},
-    pin::{Pin, PinEntry},
+    guard::{Attempt, Barred, PinGuard},
+    pin::{Pin, PinEntry, Unlock},
 };
 
 /// What an administrator's PIN is worth before the token is asked.
@@ -14,6 +14,8 @@ use crate::{
 pub(crate) enum Admission {
     /// The token may be asked, once.
     Ask,
+    /// So it may, unless it says that one try is left: two tries with this PIN came to no end, and somebody insists.
+    AskOnceMore,
     /// It is the PIN in use: there is nothing to ask.
     InUse,
 }
@@ -44,12 +46,21 @@ pub(crate) enum Purpose {
     Operation,
 }
 
+impl Barred {
+    fn error(self, token: String) -> TokenError {
+        match self {
+            Self::Refused => TokenError::PinAlreadyFailed { token },
+            Self::Unanswered => TokenError::PinUnanswered { token },
+        }
+    }
+}
+
 /// The PINs of one token. One login is under way at a time.
 pub(crate) trait Pins: Send + Sync {
     /// Which token it is, each time it is found.
     fn identify(&self, serial: &str, label: &str);
     /// Whether a PIN that somebody gives may go to the token. `in_use` says that one has been proved and is still good.
-    fn admit(&self, token: &str, pin: &PinEntry, in_use: bool) -> Result<Admission, TokenError>;
+    fn admit(&self, token: &str, unlock: &Unlock, in_use: bool) -> Result<Admission, TokenError>;
     /// Notes that a PIN which somebody gives goes to the token now; or why it must not.
     fn begin(&self, pin: &PinEntry) -> Result<(), String>;
     /// Notes that a PIN which somebody gives goes to the token now, to be replaced; or why it must not. `in_use` says that one
@@ -70,10 +81,11 @@ impl Pins for Mutex<PinGuard> {
         lock(self).identify(serial, label);
     }
 
-    fn admit(&self, token: &str, pin: &PinEntry, in_use: bool) -> Result<Admission, TokenError> {
+    fn admit(&self, token: &str, unlock: &Unlock, in_use: bool) -> Result<Admission, TokenError> {
         let token = token.to_owned();
         let mut guard = lock(self);
-        let pin = match pin {
+        guard.insist(None);
+        let pin = match &unlock.pin {
             PinEntry::Given(pin) => pin,
             PinEntry::AtPad if in_use => {
                 let detail = "it is unlocked already: lock it first".into();
@@ -81,10 +93,16 @@ impl Pins for Mutex<PinGuard> {
             }
             PinEntry::AtPad => return Ok(Admission::Ask),
         };
-        if guard.has_failed(pin) {
-            return Err(TokenError::PinAlreadyFailed { token });
-        }
+        let insists = match guard.barred(pin) {
+            Some(Barred::Unanswered) if unlock.even_if_unanswered => true,
+            Some(barred) => return Err(barred.error(token)),
+            None => false,
+        };
         if !in_use || guard.kept().is_none() {
+            if insists {
+                guard.insist(Some(pin));
+                return Ok(Admission::AskOnceMore);
+            }
             return Ok(Admission::Ask);
         }
         if guard.guess(pin) {
@@ -112,8 +130,9 @@ impl Pins for Mutex<PinGuard> {
             }
             PinEntry::AtPad => return Ok(()),
         };
-        if guard.has_failed(old) {
-            return Err(TokenError::PinAlreadyFailed { token });
+        guard.insist(None);
+        if let Some(barred) = guard.barred(old) {
+            return Err(barred.error(token));
         }
         if in_use && guard.kept().is_some() && !guard.guess(old) {
             return Err(TokenError::PinMismatch { token });

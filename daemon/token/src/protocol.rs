@@ -73,6 +73,8 @@ pub(crate) enum ToWorker {
         token: u16,
         number: u64,
         pin: Option<PinOctets>,
+        /// Two tries with it came to no end, and somebody insists.
+        once_more: bool,
     },
     /// Have the token replace its PIN.
     ChangePin {
@@ -244,6 +246,7 @@ mod tests {
             token: 3,
             number: 1 << 40,
             pin: PinOctets::of(&pin),
+            once_more: true,
         };
         write(&mut stream, &frame).unwrap();
         write(&mut stream, &ToWorker::Stop).unwrap();
@@ -252,6 +255,7 @@ mod tests {
             token: 3,
             number,
             pin: received,
+            once_more: true,
         }) = read(&mut stream).unwrap()
         else {
             unreachable!("another frame")

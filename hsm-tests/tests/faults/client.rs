@@ -130,9 +130,19 @@ impl Client {
     }
 
     pub(crate) async fn unlock(&self, name: &str, pin: &str) -> Result<(), Status> {
+        self.try_to_unlock(name, pin, false).await
+    }
+
+    /// With a PIN whose tries have had no answer.
+    pub(crate) async fn insist(&self, name: &str, pin: &str) -> Result<(), Status> {
+        self.try_to_unlock(name, pin, true).await
+    }
+
+    async fn try_to_unlock(&self, name: &str, pin: &str, even_if_unanswered: bool) -> Result<(), Status> {
         let request = UnlockTokenRequest {
             name: format!("tokens/{name}"),
             pin: pin.as_bytes().to_vec().into(),
+            even_if_unanswered,
             ..Default::default()
         };
         let mut tokens = TokenServiceClient::new(self.channel.clone());

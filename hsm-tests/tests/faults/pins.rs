@@ -98,6 +98,81 @@ fn an_unlock_whose_process_crashes_is_not_repeated() {
     });
 }
 
+/// Two tries that take the process with them, so that nobody learns what came of them.
+async fn try_twice_without_an_answer(daemon: &Daemon, client: &Client, pin: &str) {
+    let crash = Fault::segfault().behind_the_call();
+    daemon.faults().unwrap().put("C_Login", crash.times(2)).unwrap();
+    for _ in 0..2 {
+        client.locked("card").await.unwrap();
+        let status = client.unlock("card", pin).await.unwrap_err();
+        assert_eq!(reason(&status), "MODULE_ENDED", "{status:?}");
+    }
+    client.locked("card").await.unwrap();
+}
+
+#[test]
+fn a_right_pin_whose_tries_were_not_answered_is_freed_by_whoever_insists_and_by_nothing_else() {
+    let mut daemon = daemon(Pin::None);
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        try_twice_without_an_answer(&daemon, &client, PIN).await;
+    });
+    // Nor by the configuration.
+    configure_pin(&daemon, PIN);
+    daemon.restart().unwrap();
+    let faults = daemon.faults().unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.locked("card").await.unwrap();
+        let logins = faults.of("C_Login").unwrap();
+        let status = client.unlock("card", PIN).await.unwrap_err();
+        assert_eq!(reason(&status), "PIN_UNANSWERED", "{status:?}");
+        assert!(
+            status.message().contains("nobody knows whether it is right"),
+            "{status:?}"
+        );
+        assert_eq!(faults.of("C_Login").unwrap(), logins);
+        assert_eq!(insistence(&daemon), 0);
+        // One that is not answered either frees nothing.
+        faults.put("C_Login", Fault::segfault().once()).unwrap();
+        let status = client.insist("card", PIN).await.unwrap_err();
+        assert_eq!(reason(&status), "MODULE_ENDED", "{status:?}");
+        client.locked("card").await.unwrap();
+        let status = client.unlock("card", PIN).await.unwrap_err();
+        assert_eq!(reason(&status), "PIN_UNANSWERED", "{status:?}");
+        assert_eq!(faults.of("C_Login").unwrap(), logins + 1);
+        client.insist("card", PIN).await.unwrap();
+        client.sign(Person::Alice, 7).await.unwrap();
+        client.lock("card", false).await.unwrap();
+        client.unlock("card", PIN).await.unwrap();
+    });
+    assert_eq!(insistence(&daemon), 2);
+    assert_eq!(card(&daemon).wrong_pins().unwrap(), 0);
+}
+
+#[test]
+fn nobody_can_insist_on_a_cards_last_try() {
+    let daemon = daemon(Pin::None);
+    let card = card(&daemon);
+    card.lock_pin_after(3).unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        try_twice_without_an_answer(&daemon, &client, WRONG_PIN).await;
+        let status = client.insist("card", WRONG_PIN).await.unwrap_err();
+        assert_eq!(reason(&status), "PIN_UNANSWERED", "{status:?}");
+        assert!(status.message().contains("another would lock it"), "{status:?}");
+        assert_eq!(card.wrong_pins().unwrap(), 2);
+        // Another PIN is another matter.
+        client.insist("card", PIN).await.unwrap();
+        client.sign(Person::Alice, 7).await.unwrap();
+    });
+}
+
+/// How often the audit trail says that somebody insisted on a PIN.
+fn insistence(daemon: &Daemon) -> usize {
+    crate::notes(daemon, "pin-insisted-on", "card")
+}
+
 #[test]
 fn a_card_that_locks_its_pin_is_said_to_and_its_last_try_is_left_to_people() {
     let mut daemon = daemon(Pin::None);

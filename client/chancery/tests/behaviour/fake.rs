@@ -49,6 +49,8 @@ pub(crate) struct Script {
     pub(crate) token_changes: Vec<Vec<v1::Token>>,
     /// The PIN that unlocks every token.
     pub(crate) pin: Vec<u8>,
+    /// It has had no answer twice.
+    pub(crate) wants_insistence: bool,
     /// Sign and Decrypt want it with the call.
     pub(crate) wants_pin: bool,
     /// What agents are asked, and what they answer.
@@ -70,6 +72,7 @@ impl Default for Script {
             tokens: Vec::new(),
             token_changes: Vec::new(),
             pin: b"648219".to_vec(),
+            wants_insistence: false,
             wants_pin: false,
             questions: Vec::new(),
             answers: Arc::default(),

@@ -336,6 +336,18 @@ async fn a_script_gives_the_pin_on_stdin_and_a_wrong_one_ends_with_4() {
 }
 
 #[tokio::test]
+async fn only_whoever_insists_sends_a_pin_whose_tries_were_not_answered() {
+    let mut world = locked_token();
+    world.wants_insistence = true;
+    let fake = Fake::start(world);
+    let args = ["unlock", "card", "--pin-stdin", "--even-if-unanswered"];
+    let refused = crate::command_line::run(&fake.address, &args[..3], b"648219\n").await;
+    assert_eq!(refused.status, 4, "{}", refused.stderr);
+    let unlocked = crate::command_line::run(&fake.address, &args, b"648219\n").await;
+    assert_eq!(unlocked.status, 0, "{}", unlocked.stderr);
+}
+
+#[tokio::test]
 async fn a_token_is_unlocked_for_a_time_or_a_number_of_uses() {
     let fake = Fake::start(locked_token());
     let unlock = async |terms: &[&str]| {

@@ -136,6 +136,8 @@ fn token_code(error: &TokenError) -> Code {
         TokenError::PinIncorrect { .. }
         | TokenError::PinIncorrectAtPad { .. }
         | TokenError::PinAlreadyFailed { .. }
+        | TokenError::PinUnanswered { .. }
+        | TokenError::PinUnansweredAtFinalTry { .. }
         | TokenError::PinMismatch { .. }
         | TokenError::NewPinRefused { .. }
         | TokenError::DecryptionFailed { .. }

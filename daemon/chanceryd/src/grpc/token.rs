@@ -60,6 +60,7 @@ impl TokenService for Tokens {
             pin,
             expire_after,
             max_uses,
+            even_if_unanswered,
         } = request.into_inner();
         let pin = Zeroizing::new(Vec::from(pin));
         let work = async {
@@ -68,7 +69,8 @@ impl TokenService for Tokens {
                 expire_after: expire_after.transpose()?,
                 max_uses: Some(max_uses).filter(|uses| *uses != 0),
             };
-            let token = ops::tokens::unlock(&self.context, &call, convert::token(&name)?, pin, terms).await?;
+            let name = convert::token(&name)?;
+            let token = ops::tokens::unlock(&self.context, &call, name, pin, terms, even_if_unanswered).await?;
             Ok(UnlockTokenResponse {
                 token: Some(describe(token)),
             })

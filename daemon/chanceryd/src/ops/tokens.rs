@@ -5,7 +5,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use chancery_token::{Drain, Pin, PinChange, PinEntry, TokenError, TokenHandle, TokenState, TokenStatus};
+use chancery_token::{Drain, Pin, PinChange, PinEntry, TokenError, TokenHandle, TokenState, TokenStatus, Unlock};
 use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
@@ -59,13 +59,15 @@ pub fn list(context: &Context, call: &Call, page: &PageRequest) -> Result<Page<D
 /// # Errors
 ///
 /// [`OpError::NotPermitted`] without an `admin` grant, whether the token exists or not; [`OpError::Invalid`] for a PIN that
-/// is too long, or empty where there is no PIN pad, or terms that are no time; what the token says of the PIN.
+/// is too long, or empty where there is no PIN pad, or terms that are no time; [`OpError::Audit`] if it cannot be recorded that
+/// somebody insists; what the token says of the PIN.
 pub async fn unlock(
     context: &Arc<Context>,
     call: &Call,
     name: &str,
     pin: Zeroizing<Vec<u8>>,
     terms: Terms,
+    even_if_unanswered: bool,
 ) -> Result<Described, OpError> {
     let (token, grant) = authorized(context, call, name)?;
     let pin = if pin.is_empty() && has_pad(token) {
@@ -74,11 +76,23 @@ pub async fn unlock(
         PinEntry::Given(checked("pin", pin)?)
     };
     let terms = terms.check()?;
+    if even_if_unanswered {
+        let detail = format!(
+            "{}: by request {}, even if two tries with it were not answered",
+            token.name(),
+            call.request_id
+        );
+        context.audit.note("pin-insisted-on", &detail)?;
+    }
+    let login = Unlock {
+        pin,
+        even_if_unanswered,
+    };
     // Whoever goes before their turn has come leaves no PIN behind, and has begun nothing.
     let turn = context.leases.turn(token.name()).await;
     let (all, unlocked, now) = (Arc::clone(context), token.clone(), call.now);
     let work = async move {
-        all.leases.unlock(turn, &unlocked, pin, terms, now).await?;
+        all.leases.unlock(turn, &unlocked, login, terms, now).await?;
         all.wrong_pins.forget(unlocked.name());
         Ok(())
     };

@@ -9,7 +9,7 @@ use super::control::Control;
 use crate::{
     board::lock,
     error::TokenError,
-    pin::{Pin, PinEntry},
+    pin::{Pin, PinEntry, Unlock},
     pins::{Admission, Pins, Purpose, Verdict},
     protocol::{FromWorker, PinOctets},
 };
@@ -52,8 +52,11 @@ impl Pins for AskedPins {
     fn identify(&self, _serial: &str, _label: &str) {}
 
     /// The daemon has asked its guard before it sent the PIN, and is asked again when it goes to the token.
-    fn admit(&self, _token: &str, _pin: &PinEntry, _in_use: bool) -> Result<Admission, TokenError> {
-        Ok(Admission::Ask)
+    fn admit(&self, _token: &str, unlock: &Unlock, _in_use: bool) -> Result<Admission, TokenError> {
+        Ok(match unlock.even_if_unanswered {
+            true => Admission::AskOnceMore,
+            false => Admission::Ask,
+        })
     }
 
     fn begin(&self, pin: &PinEntry) -> Result<(), String> {

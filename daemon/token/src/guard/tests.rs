@@ -69,8 +69,8 @@ fn a_failed_pin_is_remembered_and_no_longer_kept() {
     assert!(is_tried(&mut guard));
     guard.failed(&pin("1234"));
     assert!(guard.kept().is_none());
-    assert!(guard.has_failed(&pin("1234")));
-    assert!(!guard.has_failed(&pin("12345")));
+    assert!(guard.barred(&pin("1234")).is_some());
+    assert!(guard.barred(&pin("12345")).is_none());
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_wrong_pin_costs_one_try_in_all_restarts() {
             tries += 1;
             guard.failed(&pin("1234"));
         }
-        assert!(guard.has_failed(&pin("1234")));
+        assert!(guard.barred(&pin("1234")).is_some());
     }
     assert_eq!(tries, 1);
     assert!(state.start("1234").advice().unwrap().contains("was refused before"));
@@ -193,9 +193,56 @@ fn a_pin_whose_outcome_is_unknown_can_be_tried_by_hand_once() {
     assert!(is_tried(&mut state.start("1234")));
     assert!(state.start("1234").begin(&pin("1234"), Attempt::ByHand).is_ok());
     let mut guard = state.start("1234");
-    assert!(guard.has_failed(&pin("1234")));
+    assert!(guard.barred(&pin("1234")).is_some());
     assert!(matches!(
         guard.begin(&pin("1234"), Attempt::ByHand),
+        Err(MemoryError::NotAgain)
+    ));
+}
+
+#[test]
+fn a_pin_whose_tries_were_not_answered_is_tried_once_each_time_that_somebody_insists() {
+    let state = State::new();
+    let right = pin("1234");
+    for _ in 0..2 {
+        state.start("0000").begin(&right, Attempt::ByHand).unwrap();
+    }
+    for _ in 0..2 {
+        let mut guard = state.start("1234");
+        assert_eq!(guard.barred(&right), Some(Barred::Unanswered));
+        guard.insist(Some(&right));
+        assert!(!is_tried(&mut guard), "by itself");
+        assert!(guard.begin(&right, Attempt::ByHand).is_ok());
+        // No answer again.
+        assert!(matches!(
+            guard.begin(&right, Attempt::ByHand),
+            Err(MemoryError::NotAgain)
+        ));
+    }
+    let mut guard = state.start("1234");
+    guard.insist(Some(&pin("5678")));
+    assert!(
+        matches!(guard.begin(&right, Attempt::ByHand), Err(MemoryError::NotAgain)),
+        "of another PIN"
+    );
+    guard.insist(Some(&right));
+    guard.begin(&right, Attempt::ByHand).unwrap();
+    guard.succeeded(right.clone());
+    drop(guard);
+    assert_eq!(state.start("1234").barred(&right), None);
+}
+
+#[test]
+fn insisting_does_not_help_a_pin_that_was_refused() {
+    let state = State::new();
+    let mut guard = state.start("0000");
+    let wrong = pin("1234");
+    guard.begin(&wrong, Attempt::ByHand).unwrap();
+    guard.failed(&wrong);
+    guard.insist(Some(&wrong));
+    assert_eq!(guard.barred(&wrong), Some(Barred::Refused));
+    assert!(matches!(
+        guard.begin(&wrong, Attempt::ByHand),
         Err(MemoryError::NotAgain)
     ));
 }
@@ -210,7 +257,7 @@ fn an_error_that_was_seen_by_whoever_tried_by_hand_leaves_the_next_try_to_them()
         guard.unclear();
     }
     drop(guard);
-    assert!(!state.start("1234").has_failed(&pin("1234")));
+    assert!(state.start("1234").barred(&pin("1234")).is_none());
 }
 
 #[test]
@@ -406,7 +453,7 @@ fn what_was_being_written_at_a_crash_is_of_no_account() {
     guard.failed(&pin("5678"));
     drop(guard);
     let guard = state.start("5678");
-    assert!(guard.has_failed(&pin("5678")));
+    assert!(guard.barred(&pin("5678")).is_some());
     assert_eq!(state.pages(), [page]);
 }
 
@@ -481,8 +528,8 @@ fn the_memory_is_bounded_and_a_full_page_can_be_read() {
     guard.failed(&pin(&last.to_string()));
     drop(guard);
     let guard = state.start("kept");
-    assert!(guard.has_failed(&pin(&last.to_string())));
-    assert!(!guard.has_failed(&pin("0")));
+    assert!(guard.barred(&pin(&last.to_string())).is_some());
+    assert!(guard.barred(&pin("0")).is_none());
     assert!(guard.advice().unwrap().contains("tries in a row"));
 }
 

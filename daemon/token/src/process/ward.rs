@@ -14,7 +14,7 @@ use crate::{
     config::TokenSelector,
     error::TokenError,
     job::{Job, Retry},
-    pin::{PinChange, PinEntry},
+    pin::{PinChange, PinEntry, Unlock},
     pins::{Admission, Pins, Purpose},
     protocol::{PinOctets, StartToken, ToWorker},
     queue::Queue,
@@ -203,14 +203,18 @@ impl Ward {
                 return;
             };
             match (command, &mut life) {
-                (Command::Unlock(pin, done), life) => match self.admit(&pin, life.is_some()) {
+                (Command::Unlock(unlock, done), life) => match self.admit(&unlock, life.is_some()) {
                     Err(error) => done(Err(error)),
                     Ok(Admission::InUse) => done(Ok(())),
-                    Ok(Admission::Ask) => {
+                    Ok(admission @ (Admission::Ask | Admission::AskOnceMore)) => {
                         let number = self.run(done);
-                        let (token, pin) = (self.number, PinOctets::of(&pin));
                         if let Some(life) = life {
-                            life.say(&ToWorker::Unlock { token, number, pin });
+                            life.say(&ToWorker::Unlock {
+                                token: self.number,
+                                number,
+                                pin: PinOctets::of(&unlock.pin),
+                                once_more: admission == Admission::AskOnceMore,
+                            });
                         }
                     }
                 },
@@ -247,10 +251,9 @@ impl Ward {
     }
 
     /// Asks the guard. That the PIN goes to the token is noted when it does.
-    fn admit(&self, pin: &PinEntry, alive: bool) -> Result<Admission, TokenError> {
-        let token = self.board.name.clone();
-        match self.pins.admit(&token, pin, self.board.is_ready())? {
-            Admission::Ask if !alive => Err(self.board.unavailable()),
+    fn admit(&self, unlock: &Unlock, alive: bool) -> Result<Admission, TokenError> {
+        match self.pins.admit(&self.board.name, unlock, self.board.is_ready())? {
+            Admission::Ask | Admission::AskOnceMore if !alive => Err(self.board.unavailable()),
             admission => Ok(admission),
         }
     }

@@ -183,6 +183,9 @@ pub(crate) struct UnlockArgs {
     /// Lock it again after this many operations with its private keys.
     #[arg(long, value_name = "NUMBER")]
     pub(crate) uses: Option<NonZeroU64>,
+    /// Try the PIN though two tries with it never came to an end. Only if you are sure of it: each may have cost the token a try.
+    #[arg(long)]
+    pub(crate) even_if_unanswered: bool,
 }
 
 #[derive(Debug, Args)]

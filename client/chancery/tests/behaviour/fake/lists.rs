@@ -150,6 +150,13 @@ impl v1::token_service_server::TokenService for Lists {
                 "the token refused the PIN",
             ));
         }
+        if self.0.wants_insistence && !request.even_if_unanswered {
+            return Err(status(
+                Code::InvalidArgument,
+                "PIN_UNANSWERED",
+                "nobody knows whether it is right",
+            ));
+        }
         // What was asked for comes back, counted from 1970.
         let time = request.expire_after.map(|time| Duration::try_from(time).unwrap());
         let token = v1::Token {

@@ -205,6 +205,18 @@ fn tokens() -> Vec<(TokenError, Code, &'static str, bool)> {
             false,
         ),
         (
+            TokenError::PinUnanswered { token: token() },
+            InvalidArgument,
+            "PIN_UNANSWERED",
+            false,
+        ),
+        (
+            TokenError::PinUnansweredAtFinalTry { token: token() },
+            InvalidArgument,
+            "PIN_UNANSWERED",
+            false,
+        ),
+        (
             TokenError::PinAlreadyFailed { token: token() },
             InvalidArgument,
             "PIN_ALREADY_FAILED",

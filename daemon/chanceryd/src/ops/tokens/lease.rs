@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use chancery_token::{Allowance, PinEntry, TokenError, TokenHandle, TokenState};
+use chancery_token::{Allowance, TokenError, TokenHandle, TokenState, Unlock};
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -115,21 +115,21 @@ impl Leases {
         self: &Arc<Self>,
         _turn: Turn,
         token: &TokenHandle,
-        pin: PinEntry,
+        login: Unlock,
         terms: Terms,
         now: SystemTime,
     ) -> Result<(), TokenError> {
         let lease = terms.lease(now);
         if self.tokens().contains_key(token.name()) {
             // Other terms, which hold until the PIN has been found right.
-            token.unlock(pin).await?;
+            token.unlock(login).await?;
             self.put(token, lease);
             return Ok(());
         }
         // Before the first use there can be.
         let was_ready = token.status().state == TokenState::Ready;
         self.put(token, lease);
-        let result = token.unlock(pin).await;
+        let result = token.unlock(login).await;
         if result.as_ref().is_err_and(|error| was_ready || !is_unclear(error)) {
             self.put(token, None);
         }

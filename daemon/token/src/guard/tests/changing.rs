@@ -19,7 +19,7 @@ fn a_replaced_pin_is_no_longer_kept_nor_tried_by_itself() {
     guard.forget();
     guard.kept = Some(pin("1234"));
     assert!(guard.kept().is_none());
-    assert!(!guard.has_failed(&pin("1234")));
+    assert!(guard.barred(&pin("1234")).is_none());
 }
 
 #[test]

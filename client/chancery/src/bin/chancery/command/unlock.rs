@@ -17,6 +17,7 @@ pub(super) async fn run(daemon: &DaemonArgs, args: UnlockArgs) -> Result<Verdict
     let terms = UnlockTerms {
         expire_after: args.r#for,
         max_uses: args.uses,
+        even_if_unanswered: args.even_if_unanswered,
     };
     let token = if args.pin_stdin {
         client.unlock_on(&token, prompt::read_stdin().await?, terms).await
