@@ -11,7 +11,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use chancery_token::{Digest, Dispatch, SignInput, SignMechanism, TokenHandle};
+use chancery_token::{Digest, Dispatch, SignInput, SignMechanism, TokenHandle, TokenState};
 use cryptoki_sys::CKR_SESSION_HANDLE_INVALID;
 use hsm_tests::softhsm::{
     Curve, SoftHsm, Usage,
@@ -150,4 +150,30 @@ fn nothing_comes_between_the_login_for_one_operation_and_the_operation() {
         until(|| asked() > before + 20).await;
         Ok(())
     });
+}
+
+#[test]
+fn a_session_that_went_with_its_token_is_not_closed_under_the_next() {
+    let test = "a_session_that_went_with_its_token_is_not_closed_under_the_next";
+    in_child(test, prepare, |softhsm| {
+        let token = softhsm.token("idle")?;
+        let tokens = serve::start_faulty(vec![serve::config(&token)])?;
+        let handle = tokens.handles()[0].clone();
+        serve::block_on(async {
+            let faults = Faults::open()?;
+            serve::ready(&handle).await?;
+            serve::sign(&handle).await?;
+            let card = faults.token(&token.serial)?;
+            card.pull()?;
+            serve::wait_for(&handle, |status| status.state == TokenState::Absent).await?;
+            card.put_back()?;
+            serve::ready(&handle).await?;
+            let closed = faults.of("C_CloseSession")?;
+            // The worker has had no job since, and has still the session from before.
+            tokens.shutdown().await;
+            assert_eq!(faults.of("C_CloseSession")?, closed);
+            Ok(())
+        })?
+    })
+    .unwrap();
 }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, Result};
 use chancery_token::{
-    TokenError, TokenHandle, TokenState,
+    TokenError, TokenHandle, TokenState, TokenStatus,
     remedy::{RULES, Remedy},
 };
 use cryptoki_sys::*;
@@ -257,4 +257,25 @@ fn a_library_that_lost_its_state_is_initialised_again() {
             serves_again(&token).await
         },
     );
+}
+
+#[test]
+fn a_key_does_not_vanish_because_the_token_fails_when_the_keys_are_listed() {
+    let test = "a_key_does_not_vanish_because_the_token_fails_when_the_keys_are_listed";
+    with_token(test, |token, faults| async move {
+        let keys = token.catalogue();
+        for ckr in [CKR_DEVICE_ERROR, CKR_SESSION_HANDLE_INVALID, CKR_DEVICE_REMOVED] {
+            let (hits, generation) = (faults.hits("C_GetAttributeValue")?, token.status().generation);
+            faults.put("C_GetAttributeValue", Fault::answer(ckr).once())?;
+            faults.put("C_SignInit", Fault::answer(CKR_KEY_HANDLE_INVALID).once())?;
+            // The handle is stale, and so the keys are looked up; whether that helps in time is another matter.
+            let _ = serve::sign(&token).await;
+            let listed = |status: &TokenStatus| status.state == TokenState::Ready && status.generation > generation;
+            serve::wait_for(&token, listed).await?;
+            assert_eq!(faults.hits("C_GetAttributeValue")?, hits + 1);
+            assert_eq!(token.catalogue(), keys, "{ckr:#x}");
+            serve::sign(&token).await?;
+        }
+        Ok(())
+    });
 }

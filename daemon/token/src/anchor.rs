@@ -8,6 +8,7 @@ mod change_pin;
 mod examine;
 mod ladder;
 mod library;
+mod unlock;
 
 use std::{
     sync::{
@@ -26,10 +27,9 @@ use crate::{
     error::TokenError,
     metrics::count_on_this_thread,
     module::{Loading, Module},
-    pin::{PinChange, PinEntry, Unlock},
-    pins::{Admission, Verdict},
+    pin::{PinChange, Unlock},
     shared::Shared,
-    status::{PinStatus, TokenState},
+    status::TokenState,
 };
 use attach::Attached;
 use ladder::Ladder;
@@ -267,60 +267,6 @@ impl Anchor {
         } else if moved || now >= self.next_probe {
             self.examine(false);
         }
-    }
-
-    fn unlock(&mut self, unlock: Unlock) -> Result<(), TokenError> {
-        let token = self.shared.name.clone();
-        if self.attached.is_none() {
-            self.attach();
-        }
-        if self.attached.is_none() {
-            self.shared.pins.conclude(unlock.pin, Verdict::Untried);
-            return Err(self.shared.board.unavailable());
-        }
-        if let Err(error) = self.check_pad(&unlock.pin) {
-            self.shared.pins.conclude(unlock.pin, Verdict::Untried);
-            return Err(error);
-        }
-        let in_use = self.shared.live().is_some();
-        let admission = self.shared.pins.admit(&token, &unlock, in_use)?;
-        let pin = unlock.pin;
-        if admission == Admission::InUse {
-            return Ok(());
-        }
-        self.refresh_token_info();
-        let objection = match self.shared.board.status().pin {
-            PinStatus::Locked => Some(TokenError::PinLocked { token: token.clone() }),
-            // Two tries may have been spent on it already. Whoever is wrong about it shall not lock the token with it.
-            PinStatus::FinalTry if admission == Admission::AskOnceMore => {
-                Some(TokenError::PinUnansweredAtFinalTry { token: token.clone() })
-            }
-            _ => None,
-        };
-        if let Some(objection) = objection {
-            self.shared.pins.conclude(pin, Verdict::Untried);
-            return Err(objection);
-        }
-        if let Err(detail) = self.shared.pins.begin(&pin) {
-            return Err(TokenError::PinMemory { token, detail });
-        }
-        let result = self.log_in(pin);
-        if let Some(failure) = self.unclear_login.take() {
-            // Whoever gave the PIN is told, and decides.
-            self.set_state(TokenState::Locked, format!("C_Login answered {}", failure.ckr.name()));
-        }
-        result
-    }
-
-    /// Nothing in the place of a PIN is for a token with a PIN pad alone: to others it may be a wrong one.
-    fn check_pad(&self, pin: &PinEntry) -> Result<(), TokenError> {
-        if *pin != PinEntry::AtPad || self.shared.board.has_pad() {
-            return Ok(());
-        }
-        Err(TokenError::InputRefused {
-            token: self.shared.name.clone(),
-            detail: "it has no PIN pad: give its PIN".into(),
-        })
     }
 
     fn lock(&mut self) -> Result<(), TokenError> {

@@ -109,10 +109,23 @@ impl Board {
         self.changes.subscribe()
     }
 
-    /// What another process knows of the token.
-    pub(crate) fn replace_status(&self, new: TokenStatus) {
+    /// What another process knows of the token. It counts generations from `base` on, and until it has found the token, what was
+    /// known before is kept.
+    pub(crate) fn replace_status(&self, new: TokenStatus, base: u64) {
         self.sessions.store(new.sessions, Ordering::Relaxed);
-        self.update(|status| *status = new);
+        let is_new_to_it = new.label.is_empty() && new.serial.is_empty();
+        self.update(|status| {
+            let before = std::mem::replace(status, new);
+            status.generation = status.generation.saturating_add(base);
+            if is_new_to_it {
+                status.label = before.label;
+                status.serial = before.serial;
+                status.manufacturer = before.manufacturer;
+                status.model = before.model;
+                status.key_count = before.key_count;
+                status.protected_authentication_path = before.protected_authentication_path;
+            }
+        });
     }
 
     /// The process behind the token has ended; the next one will have it, or there is none.
@@ -251,4 +264,40 @@ impl Board {
 /// Nothing in this crate leaves a value half changed when it panics, so a poisoned lock is as good as another.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_known_of_a_token_outlasts_the_process_that_found_it_out() {
+        let board = Board::new("card".to_owned(), "module".to_owned(), None);
+        let found = TokenStatus {
+            state: TokenState::Ready,
+            label: "Card".to_owned(),
+            serial: "17".to_owned(),
+            generation: 3,
+            key_count: 2,
+            ..TokenStatus::default()
+        };
+        board.replace_status(found.clone(), 0);
+        assert_eq!(board.status(), found);
+        // The next process has not found it yet, and then has.
+        board.replace_status(TokenStatus::default(), 3);
+        let starting = TokenState::Starting;
+        assert_eq!(
+            board.status(),
+            TokenStatus {
+                state: starting,
+                ..found.clone()
+            }
+        );
+        let again = TokenStatus {
+            generation: 1,
+            ..found.clone()
+        };
+        board.replace_status(again, 3);
+        assert_eq!(board.status(), TokenStatus { generation: 4, ..found });
+    }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) calls: RwLock<()>,
     /// A worker has succeeded since the anchor looked last.
     worked: AtomicBool,
+    /// The number of the attachment under which sessions are open; 0 if there is none. Changes under `calls`.
+    attachment: AtomicU64,
     /// Changes whenever `live` does.
     generation: AtomicU64,
     live: Mutex<Option<Arc<Live>>>,
@@ -72,6 +74,7 @@ impl Shared {
             tries: Tries::default(),
             calls: RwLock::new(()),
             worked: AtomicBool::new(false),
+            attachment: AtomicU64::new(0),
             generation: AtomicU64::new(0),
             live: Mutex::new(None),
         }
@@ -79,6 +82,21 @@ impl Shared {
 
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Sessions are opened under this attachment from now on.
+    pub(crate) fn attached(&self, number: u64) {
+        self.attachment.store(number, Ordering::Release);
+    }
+
+    /// All sessions of the attachment have been closed. The caller has the token to itself.
+    pub(crate) fn detached(&self) {
+        self.attachment.store(0, Ordering::Release);
+    }
+
+    /// Whether sessions of this attachment are open, and will be as long as the caller's share of `calls` is held.
+    pub(crate) fn is_attached(&self, number: u64) -> bool {
+        self.attachment.load(Ordering::Acquire) == number
     }
 
     pub(crate) fn live(&self) -> Option<Arc<Live>> {

@@ -326,10 +326,14 @@ impl Worker {
         }
     }
 
+    /// Closes it, unless the anchor has: its number may be another's by now.
     fn close_session(&mut self) {
         if let Some(open) = self.session.take() {
             self.shared.board.sessions.fetch_sub(1, Ordering::Relaxed);
-            if let Err(error) = open.session.close() {
+            let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+            if !self.shared.is_attached(open.attachment) {
+                std::mem::forget(open.session);
+            } else if let Err(error) = open.session.close() {
                 tracing::debug!(token = self.shared.name, %error, "a session could not be closed");
             }
         }

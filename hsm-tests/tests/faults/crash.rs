@@ -22,6 +22,7 @@ fn a_job_whose_process_crashes_is_done_by_the_next_and_the_caller_does_not_notic
     block_on(async {
         let client = Client::of(&daemon).await;
         let signature = client.sign(Person::Alice, 7).await.unwrap();
+        let mut generation = client.token("frail").await.generation;
         for fault in [Fault::segfault(), Fault::abort(), Fault::exit(0)] {
             faults.put("C_Sign", fault.once()).unwrap();
             assert_eq!(client.sign(Person::Alice, 7).await.unwrap(), signature);
@@ -30,6 +31,9 @@ fn a_job_whose_process_crashes_is_done_by_the_next_and_the_caller_does_not_notic
             let kept = processes.iter().filter(|pid| now.contains(pid)).count();
             assert_eq!((now.len(), kept), (2, 1), "{processes:?} became {now:?}");
             processes = now;
+            let token = client.ready("frail").await.unwrap();
+            assert!(token.generation > generation, "{generation}, then {token:?}");
+            generation = token.generation;
         }
         // Even if it had done the work already: a second signature or decryption does no harm.
         faults

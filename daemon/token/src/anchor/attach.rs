@@ -109,6 +109,7 @@ impl Anchor {
         };
         self.last_slot = Some(slot);
         self.attachments += 1;
+        self.shared.attached(self.attachments);
         self.attached = Some(Attached {
             session,
             module,
@@ -144,6 +145,7 @@ impl Anchor {
         if let Some(attached) = self.attached.take() {
             let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
             std::mem::forget(attached.session);
+            self.shared.detached();
             if let Err(failure) = attached.module.raw.close_all_sessions(attached.slot.id()) {
                 tracing::debug!(
                     token = self.shared.name,

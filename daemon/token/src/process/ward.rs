@@ -57,6 +57,8 @@ pub(crate) struct Desk {
     /// What is under way is a logout: a PIN that is proved meanwhile is forgotten with it.
     locking: bool,
     numbers: u64,
+    /// Those that earlier processes have counted.
+    generations: u64,
     last_alive: Option<Instant>,
 }
 
@@ -64,6 +66,7 @@ impl Ward {
     /// What a process is told of it at its start.
     pub(super) fn start(&mut self, module: &str) -> StartToken {
         self.expect();
+        self.desk.generations = self.board.status().generation;
         StartToken {
             name: self.board.name.clone(),
             module: module.to_owned(),
@@ -118,7 +121,7 @@ impl Ward {
             self.pins.identify(&status.serial, &status.label);
         }
         let state = status.state;
-        self.board.replace_status(status);
+        self.board.replace_status(status, self.desk.generations);
         self.courier.set_open(state == TokenState::Ready);
         if !self.board.is_ready() {
             self.refuse_waiting(|_| true);
