@@ -237,15 +237,7 @@ impl Anchor {
             self.publish_catalogue();
         }
         let now = Instant::now();
-        for job in self
-            .shared
-            .jobs
-            .remove_if(|job| job.deadline <= now || job.is_abandoned())
-        {
-            job.answer(Err(TokenError::DeadlineExceeded {
-                token: self.shared.name.clone(),
-            }));
-        }
+        self.shared.jobs.sweep(now, &self.shared.name);
         if self.module.is_none() {
             match self.loading.wait(TICK) {
                 Some(Ok(module)) => self.module = Some(module),

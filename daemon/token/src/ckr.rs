@@ -6,8 +6,8 @@ use cryptoki::{
 };
 use cryptoki_sys::*;
 
-use crate::remedy;
 pub(crate) use crate::remedy::Remedy;
+use crate::remedy::{self, Says};
 
 /// A return value other than CKR_OK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,38 +49,38 @@ impl Ckr {
 
     /// The token says that it cannot do this with these parameters or this key.
     pub(crate) fn is_unsupported(self) -> bool {
-        matches!(
-            self.0,
-            CKR_MECHANISM_INVALID
-                | CKR_MECHANISM_PARAM_INVALID
-                | CKR_ARGUMENTS_BAD
-                | CKR_FUNCTION_NOT_SUPPORTED
-                | CKR_KEY_TYPE_INCONSISTENT
-                | CKR_KEY_SIZE_RANGE
-                | CKR_CURVE_NOT_SUPPORTED
-        )
+        remedy::says(self.0) == Says::Unsupported
     }
 
     /// From C_GetAttributeValue: it is one object that cannot be read like that, or is there no more.
     pub(crate) fn is_about_the_object(self) -> bool {
-        matches!(
-            self.0,
-            CKR_ATTRIBUTE_SENSITIVE
-                | CKR_ATTRIBUTE_TYPE_INVALID
-                | CKR_ATTRIBUTE_VALUE_INVALID
-                | CKR_OBJECT_HANDLE_INVALID
-                | CKR_BUFFER_TOO_SMALL
-        )
+        remedy::says(self.0) == Says::Object
     }
 
     /// The token looked at a PIN and refused it.
     pub(crate) fn is_wrong_pin(self) -> bool {
-        matches!(self.0, CKR_PIN_INCORRECT | CKR_PIN_LEN_RANGE | CKR_PIN_INVALID)
+        remedy::says(self.0) == Says::WrongPin
     }
 
     /// Whether somebody broke it off, or nobody came to do what was asked for, as at a PIN pad.
     pub(crate) fn is_broken_off(self) -> bool {
-        matches!(self.0, CKR_CANCEL | CKR_FUNCTION_CANCELED | CKR_FUNCTION_REJECTED)
+        remedy::says(self.0) == Says::BrokenOff
+    }
+
+    /// Whether C_Decrypt may have failed for what the ciphertext holds. Modules say that in many ways (SoftHSM:
+    /// CKR_GENERAL_ERROR), and one that is told apart from the others is an oracle. So it may be the padding unless the answer
+    /// says that it was something else, or the session is lost as well. Who does not know of the session takes it to be alive.
+    pub(crate) fn may_be_the_padding(self, session_is_alive: bool) -> bool {
+        match self.remedy() {
+            Remedy::Caller => true,
+            Remedy::Examine | Remedy::Refused => {
+                !matches!(
+                    self.0,
+                    CKR_HOST_MEMORY | CKR_DEVICE_MEMORY | CKR_FUNCTION_CANCELED | CKR_CRYPTOKI_NOT_INITIALIZED
+                ) && session_is_alive
+            }
+            Remedy::LookUp | Remedy::NewSession | Remedy::CloseSession | Remedy::LogIn | Remedy::Absent => false,
+        }
     }
 }
 

@@ -195,7 +195,8 @@ pub enum TokenError {
         /// The token.
         token: String,
     },
-    /// The module's process ended with the job in it, for the second time. Whether it was done is not known.
+    /// The module's process ended with the job in it, and no other is given it: one was before, or another token can have it, or it is
+    /// an administrator's. Whether it was done is not known.
     #[error(
         "the module of token {token} ended while it had the job ({how}); whether it was done is not known: try again later"
     )]

@@ -211,8 +211,8 @@ impl TokenHandle {
         .await
     }
 
-    /// Logs in with this PIN, once, unless it has failed before ([`Unlock`] says what that is). A PIN that works is kept in memory for re-logins, and ends a
-    /// drain by hand; of one that is entered at the token's own PIN pad nobody learns, and somebody is asked there again for each
+    /// Logs in with this PIN, once, unless it has failed before ([`Unlock`] says what that is). A PIN that works is kept in memory
+    /// for re-logins, and ends a drain by hand; of one that is entered at the token's own PIN pad nobody learns, and somebody is asked there again for each
     /// use of a key that wants its PIN each time.
     ///
     /// # Errors

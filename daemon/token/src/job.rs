@@ -119,6 +119,17 @@ impl Job {
         }
     }
 
+    /// Whether nobody should start it any more.
+    pub(crate) fn is_past(&self, now: Instant) -> bool {
+        self.deadline <= now || self.is_abandoned()
+    }
+
+    /// Answers that nobody got to it before its deadline.
+    pub(crate) fn answer_too_late(self, token: &str) {
+        let token = token.to_owned();
+        self.refuse(TokenError::DeadlineExceeded { token });
+    }
+
     pub(crate) fn answer(self, answer: Answer) {
         match self.reply {
             Reply::Caller(caller) => {

@@ -1,6 +1,9 @@
 //! Where workers get their jobs from: the queue in their own process, or the socket to another.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     child::JobSocket,
@@ -42,10 +45,18 @@ impl Jobs {
     }
 
     /// Takes out the jobs that nobody should start any more. Those behind a socket are swept on its other side.
-    pub(crate) fn remove_if(&self, condition: impl Fn(&Job) -> bool) -> Vec<Job> {
-        match self {
-            Self::Queue(queue) => queue.remove_if(condition),
-            Self::Socket(_) => Vec::new(),
+    pub(crate) fn sweep(&self, now: Instant, token: &str) {
+        if let Self::Queue(queue) = self {
+            queue.sweep(now, token);
+        }
+    }
+}
+
+impl Queue<Job> {
+    /// Takes out the jobs that nobody should start any more, and tells those who wait for them.
+    pub(crate) fn sweep(&self, now: Instant, token: &str) {
+        for job in self.remove_if(|job| job.is_past(now)) {
+            job.answer_too_late(token);
         }
     }
 }

@@ -26,8 +26,9 @@
 //!   the new ones. A session that saw an error which is not plainly the caller's is closed.
 //! - **Absent is not deleted**: keys of a token that is gone stay in the [`Catalogue`], and the token is looked for.
 //! - **The gate** lets nobody new to a token that is drained, and knows who is inside: what it has it finishes.
-//! - **The PIN guard** never tries a PIN twice that failed once, and writes a try down before it is made: after a restart it
-//!   knows as much.
+//! - **The PIN guard** never tries a PIN twice that the token has refused once. A try with a PIN that this process has not proved
+//!   is written down before it is made, so that after a restart it knows as much; of a proved one it counts those without an
+//!   answer.
 #![deny(unsafe_code)]
 
 mod allowance;

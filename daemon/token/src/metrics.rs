@@ -1,7 +1,8 @@
 //! What is counted about one token while it is used: calls into the module, how long jobs waited and took, logins, restarts.
 //!
 //! Plain numbers, filled where things happen and read by whoever shows them: nothing in here knows how they are shown, and
-//! what [`Metrics`] holds in one process a [`MetricsSnapshot`] carries to another, where a [`Tally`] keeps the sum. No number has a key, a caller or an address.
+//! what [`Metrics`] holds in one process a [`MetricsSnapshot`] carries to another, where a [`Tally`] keeps the sum. No number
+//! has a key, a caller or an address.
 //!
 //! **Decryptions are counted with care.** Whoever may look at the numbers must not learn from them how a ciphertext was
 //! padded: what C_Decrypt answers is counted only if it cannot have been the padding, and of how long a decryption took
@@ -20,12 +21,10 @@ use std::{
     time::Duration,
 };
 
-use cryptoki_sys::{
-    CK_RV, CKR_CRYPTOKI_NOT_INITIALIZED, CKR_DEVICE_MEMORY, CKR_FUNCTION_CANCELED, CKR_HOST_MEMORY, CKR_OK,
-};
+use cryptoki_sys::{CK_RV, CKR_OK};
 use serde::{Deserialize, Serialize};
 
-use crate::ckr::{Ckr, Remedy};
+use crate::ckr::Ckr;
 pub use histogram::{BOUNDS, Histogram, HistogramSnapshot};
 pub(crate) use tally::Tally;
 pub(crate) use thread::{count_on_this_thread, counted, logged_in};
@@ -117,7 +116,7 @@ pub struct MetricsSnapshot {
     pub failures: Vec<FailuresSnapshot>,
     /// Logins as the user, by how they ended, in the order of [`Login::ALL`].
     pub logins: Vec<u64>,
-    /// How long jobs waited before a worker took them.
+    /// How long jobs waited in the queue, before a worker took them or they were laid ready for one (ADR 9).
     pub queued: HistogramSnapshot,
     /// How long jobs took from then on, in the order of [`Operation::ALL`].
     pub executed: Vec<HistogramSnapshot>,
@@ -153,7 +152,8 @@ impl Metrics {
                 durations.record(took);
             }
         }
-        if rv == CKR_OK || (function == Function::C_Decrypt && may_be_the_padding(rv)) {
+        // An operation, which knows whether the session is lost as well, may find that it was not the padding.
+        if rv == CKR_OK || (function == Function::C_Decrypt && Ckr(rv).may_be_the_padding(true)) {
             return;
         }
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
@@ -284,19 +284,6 @@ impl FailuresSnapshot {
 
 fn name(function: u8) -> &'static str {
     FUNCTIONS.get(usize::from(function)).copied().unwrap_or("unknown")
-}
-
-/// Whether C_Decrypt may have answered this because of what the ciphertext holds. Here that is all that is not plainly the
-/// session's, the login's or the machine's, even where an operation, which knows more, finds that it was not the padding.
-fn may_be_the_padding(rv: CK_RV) -> bool {
-    match Ckr(rv).remedy() {
-        Remedy::LookUp | Remedy::NewSession | Remedy::CloseSession | Remedy::LogIn | Remedy::Absent => false,
-        Remedy::Caller => true,
-        Remedy::Examine | Remedy::Refused => !matches!(
-            rv,
-            CKR_HOST_MEMORY | CKR_DEVICE_MEMORY | CKR_FUNCTION_CANCELED | CKR_CRYPTOKI_NOT_INITIALIZED
-        ),
-    }
 }
 
 #[cfg(test)]

@@ -88,8 +88,7 @@ impl Worker {
         }
         let begun = Instant::now();
         if begun >= job.deadline {
-            let token = self.shared.name.clone();
-            return job.refuse(TokenError::DeadlineExceeded { token });
+            return job.answer_too_late(&self.shared.name);
         }
         // Behind a socket, whoever gave the job has taken it.
         let Ok(taken) = self.shared.board.limit.take() else {
@@ -145,6 +144,11 @@ impl Worker {
     fn perform(&mut self, job: &Job, key_used: &mut bool, aftermath: &mut Aftermath) -> Outcome {
         let mut repairs = 0;
         loop {
+            // A repair takes its time as well.
+            if repairs > 0 && Instant::now() >= job.deadline {
+                let token = self.shared.name.clone();
+                return Outcome::Answered(Err(TokenError::DeadlineExceeded { token }));
+            }
             let Some(live) = self.current() else {
                 if self.shared.board.is_ready() && repairs < MAX_REPAIRS {
                     repairs += 1;

@@ -10,11 +10,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use chancery_token::remedy::RULES;
-use cryptoki_sys::{
-    CK_RV, CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID, CKR_ATTRIBUTE_VALUE_INVALID, CKR_BUFFER_TOO_SMALL,
-    CKR_NO_EVENT, CKR_OBJECT_HANDLE_INVALID,
-};
+use chancery_token::remedy::{RULES, Says};
+use cryptoki_sys::{CK_RV, CKR_NO_EVENT};
 use hsm_tests::{
     daemon::{Daemon, Setup},
     people::Person,
@@ -62,15 +59,6 @@ const FALLIBLE: [&str; 16] = [
     "C_GetMechanismList",
     "C_FindObjectsInit",
     "C_GetAttributeValue",
-];
-
-/// What C_GetAttributeValue says of an object, and not of the token: then it is not listed.
-const OF_AN_OBJECT: [CK_RV; 5] = [
-    CKR_ATTRIBUTE_SENSITIVE,
-    CKR_ATTRIBUTE_TYPE_INVALID,
-    CKR_ATTRIBUTE_VALUE_INVALID,
-    CKR_BUFFER_TOO_SMALL,
-    CKR_OBJECT_HANDLE_INVALID,
 ];
 
 /// What a caller may be told of a token in a storm. Whatever else is a defect.
@@ -285,10 +273,10 @@ fn expected(person: Person, status: &Status) -> String {
 async fn strike(daemon: &Daemon, seed: u64, over: Instant) {
     let mut random = Random(seed | 1);
     let mut lethal = [LETHAL; STRUCK.len()];
-    let values: Vec<(CK_RV, &str)> = RULES
+    let values: Vec<(CK_RV, &str, Says)> = RULES
         .iter()
-        .flat_map(|rule| rule.ckrs.iter().copied())
-        .filter(|(ckr, _)| *ckr != CKR_NO_EVENT)
+        .flat_map(|rule| rule.ckrs.iter().map(|(ckr, name)| (*ckr, *name, rule.says)))
+        .filter(|(ckr, ..)| *ckr != CKR_NO_EVENT)
         .collect();
     while Instant::now() < over {
         let struck = usize::try_from(random.below(STRUCK.len() as u64)).unwrap();
@@ -297,9 +285,10 @@ async fn strike(daemon: &Daemon, seed: u64, over: Instant) {
         let operation = *random.pick(&["C_SignInit", "C_Sign", "C_DecryptInit", "C_Decrypt"]);
         let said = match random.below(20) {
             0..=10 => {
-                let (ckr, name) = *random.pick(&values);
+                let (ckr, name, says) = *random.pick(&values);
                 let function = match *random.pick(&FALLIBLE) {
-                    "C_GetAttributeValue" if OF_AN_OBJECT.contains(&ckr) => "C_FindObjectsInit",
+                    // An object of which it says this is not listed.
+                    "C_GetAttributeValue" if says == Says::Object => "C_FindObjectsInit",
                     function => function,
                 };
                 let fault = Fault::answer(ckr).times(u32::try_from(1 + random.below(4)).unwrap());

@@ -79,10 +79,7 @@ impl Ward {
 
     /// What is to be done without being told. Why the process has to end, if it has.
     pub(super) fn tend(&mut self, now: Instant, life: Option<&mut Life>) -> Option<String> {
-        for job in self.queue.remove_if(|job| job.deadline <= now || job.is_abandoned()) {
-            let token = self.board.name.clone();
-            job.answer(Err(TokenError::DeadlineExceeded { token }));
-        }
+        self.queue.sweep(now, &self.board.name);
         if let Some(certificates) = self.board.take_certificates() {
             self.certificates.clone_from(&certificates);
             if let Some(life) = life {

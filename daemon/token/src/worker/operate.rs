@@ -9,10 +9,7 @@ use cryptoki::{
     },
     session::Session,
 };
-use cryptoki_sys::{
-    CKR_CRYPTOKI_NOT_INITIALIZED, CKR_DATA_INVALID, CKR_DATA_LEN_RANGE, CKR_DEVICE_MEMORY, CKR_FUNCTION_CANCELED,
-    CKR_GENERAL_ERROR, CKR_HOST_MEMORY, CKR_KEY_FUNCTION_NOT_PERMITTED,
-};
+use cryptoki_sys::{CKR_DATA_INVALID, CKR_DATA_LEN_RANGE, CKR_GENERAL_ERROR, CKR_KEY_FUNCTION_NOT_PERMITTED};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -256,7 +253,7 @@ impl Operation<'_> {
                 self.conclude(pin, Verdict::Unclear);
                 None
             }
-            ("C_Decrypt", _) if may_be_the_padding(failure, session_is_alive) => Some(self.decryption_failed()),
+            ("C_Decrypt", _) if failure.ckr.may_be_the_padding(session_is_alive) => Some(self.decryption_failed()),
             ("C_DeriveKey", Work::Agree { .. }) if failure.ckr.remedy() == Remedy::Caller => {
                 Some(self.refused("the token refuses the other party's public key"))
             }
@@ -307,22 +304,6 @@ impl Operation<'_> {
         TokenError::DecryptionFailed {
             token: self.shared.name.clone(),
         }
-    }
-}
-
-/// Whether C_Decrypt may have failed for what the ciphertext holds. Modules say that in many ways (SoftHSM:
-/// CKR_GENERAL_ERROR), and one that is told apart from the others is an oracle. So it may be the padding unless the answer
-/// says that it was something else, or the session is lost as well.
-fn may_be_the_padding(failure: Failure, session_is_alive: bool) -> bool {
-    match failure.ckr.remedy() {
-        Remedy::Caller => true,
-        Remedy::Examine | Remedy::Refused => {
-            !matches!(
-                failure.ckr.0,
-                CKR_HOST_MEMORY | CKR_DEVICE_MEMORY | CKR_FUNCTION_CANCELED | CKR_CRYPTOKI_NOT_INITIALIZED
-            ) && session_is_alive
-        }
-        Remedy::LookUp | Remedy::NewSession | Remedy::CloseSession | Remedy::LogIn | Remedy::Absent => false,
     }
 }
 
