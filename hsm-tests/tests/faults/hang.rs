@@ -253,6 +253,29 @@ fn a_call_that_hangs_while_the_token_is_looked_after_is_not_waited_for_longer_th
 }
 
 #[test]
+fn a_library_that_is_started_anew_has_the_time_that_it_had_to_load() {
+    let daemon = daemon(Pin::Right);
+    let faults = daemon.faults().unwrap();
+    let frail = faults.token(&daemon.token("frail").unwrap().serial).unwrap();
+    // More than any other call may take here.
+    let slow = Fault::delay(Duration::from_secs(6)).once();
+    faults.put("C_Initialize", slow).unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        frail.pull().unwrap();
+        let begun = Instant::now();
+        while faults.hits("C_Initialize").unwrap() == 0 {
+            client.sign(Person::Carol, 7).await.unwrap();
+            assert!(begun.elapsed() < PATIENCE, "the library is not started anew");
+        }
+        frail.put_back().unwrap();
+        client.ready("frail").await.unwrap();
+        client.sign(Person::Alice, 7).await.unwrap();
+    });
+    assert_eq!(notes(&daemon, "module-replaced", "softhsm"), 0);
+}
+
+#[test]
 fn an_unlock_that_hangs_for_good_is_given_up_and_not_repeated() {
     let daemon = daemon(Pin::None);
     let faults = daemon.faults().unwrap();
