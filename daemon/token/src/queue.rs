@@ -3,7 +3,6 @@
 
 use std::{
     collections::VecDeque,
-    hint,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -12,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::wait::several_processors;
+use crate::wait::{look_for, several_processors};
 
 /// How long a worker that has run out of jobs looks for the next one before it sleeps. A caller with one request in flight
 /// sends the next one within this time, and waking a sleeper on another processor takes longer than many a signature. One
@@ -186,11 +185,8 @@ impl<T> Queue<T> {
         state.looking = true;
         self.news.store(false, Ordering::Relaxed);
         drop(state);
-        let until = Instant::now() + self.look;
-        while !self.news.load(Ordering::Relaxed) && Instant::now() < until {
-            hint::spin_loop();
-            thread::yield_now();
-        }
+        // Whether it found any, it sees when it has the lock.
+        let _news = look_for(self.look, || self.news.load(Ordering::Relaxed).then_some(()));
         let mut state = self.lock();
         state.looking = false;
         state

@@ -6,6 +6,7 @@
 //! that takes longer is waited for asleep: what there is to gain is small beside its own time.
 
 use std::{
+    hint,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
@@ -86,6 +87,19 @@ impl Waiting {
 /// Whether a thread can stay awake without taking the processor from the one that it waits for.
 pub(crate) fn several_processors() -> bool {
     thread::available_parallelism().is_ok_and(|processors| processors.get() > 1)
+}
+
+/// Looks again and again without sleeping, for so long, and lets whoever wants the processor have it in between.
+pub(crate) fn look_for<T>(time: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        hint::spin_loop();
+        thread::yield_now();
+        if let Some(found) = look() {
+            return Some(found);
+        }
+    }
+    None
 }
 
 /// No more than an hour: what matters is whether it is short.

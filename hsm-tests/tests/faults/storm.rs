@@ -208,13 +208,7 @@ async fn rush(daemon: &Daemon, known: &Arc<Known>, seed: u64, over: Instant) -> 
     outcomes
 }
 
-async fn call(
-    client: Client,
-    person: Person,
-    known: Arc<Known>,
-    mut random: Random,
-    over: Instant,
-) -> Outcomes {
+async fn call(client: Client, person: Person, known: Arc<Known>, mut random: Random, over: Instant) -> Outcomes {
     let mut outcomes = BTreeMap::new();
     while Instant::now() < over {
         let number = random.below(8);

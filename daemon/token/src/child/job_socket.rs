@@ -2,13 +2,11 @@
 
 use std::{
     cell::RefCell,
-    hint,
     os::fd::OwnedFd,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -28,7 +26,7 @@ use crate::{
     packet::{Received, receive_packet, send_packet},
     protocol::{self, AnswerBody, AnswerFrame, MAX_PACKET, OwnedJobFrame},
     queue::Next,
-    wait::several_processors,
+    wait::{look_for, several_processors},
 };
 
 /// As [`the queue`](crate::queue)'s, and longer: the next request of a caller with one in flight has a socket more on its way
@@ -156,15 +154,11 @@ impl JobSocket {
             return now;
         }
         if !self.look.is_zero() && !self.looking.swap(true, Ordering::Relaxed) {
-            let until = Instant::now() + self.look;
-            let mut found = Err(Errno::AGAIN);
-            while found == Err(Errno::AGAIN) && Instant::now() < until {
-                hint::spin_loop();
-                thread::yield_now();
-                found = self.receive_with(buffer, RecvFlags::DONTWAIT);
-            }
+            let found = look_for(self.look, || {
+                Some(self.receive_with(buffer, RecvFlags::DONTWAIT)).filter(|found| *found != Err(Errno::AGAIN))
+            });
             self.looking.store(false, Ordering::Relaxed);
-            if found != Err(Errno::AGAIN) {
+            if let Some(found) = found {
                 return found;
             }
         }
