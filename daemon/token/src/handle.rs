@@ -212,13 +212,11 @@ impl TokenHandle {
     }
 
     /// Logs in with this PIN, once, unless it has failed before ([`Unlock`] says what that is). A PIN that works is kept in memory
-    /// for re-logins, and ends a drain by hand; of one that is entered at the token's own PIN pad nobody learns, and somebody is asked there again for each
-    /// use of a key that wants its PIN each time.
+    /// for re-logins, and ends a drain by hand; of one that is entered at the token's own PIN pad nobody learns, and somebody is
+    /// asked there again for each use of a key that wants its PIN each time.
     ///
     /// # Errors
-    /// [`TokenError::PinIncorrect`], [`TokenError::PinAlreadyFailed`], [`TokenError::PinUnanswered`],
-    /// [`TokenError::PinUnansweredAtFinalTry`], [`TokenError::PinLocked`], [`TokenError::Absent`], [`TokenError::Failed`], and for
-    /// a PIN pad [`TokenError::PinNotEntered`] and [`TokenError::PinIncorrectAtPad`].
+    /// What the token or the guard says of the PIN, [`TokenError::Absent`], [`TokenError::Failed`].
     pub async fn unlock(&self, unlock: impl Into<Unlock>) -> Result<(), TokenError> {
         let unlock = unlock.into();
         self.command(|done| Command::Unlock(unlock, done)).await?;
@@ -248,10 +246,8 @@ impl TokenHandle {
     /// locked stays so.
     ///
     /// # Errors
-    /// [`TokenError::PinIncorrect`], [`TokenError::PinAlreadyFailed`], [`TokenError::PinUnanswered`] and
-    /// [`TokenError::PinMismatch`] for the old PIN,
-    /// [`TokenError::NewPinRefused`] for the new one, [`TokenError::PinChangeUnclear`] and [`TokenError::WorkerLost`] if it is not
-    /// known whether it was replaced, [`TokenError::PinLocked`], [`TokenError::Absent`].
+    /// As for an unlock, and [`TokenError::PinMismatch`] for the old PIN, [`TokenError::NewPinRefused`] for the new one,
+    /// [`TokenError::PinChangeUnclear`] and [`TokenError::WorkerLost`] if it is not known whether it was replaced.
     pub async fn change_pin(&self, change: PinChange) -> Result<(), TokenError> {
         self.command(|done| Command::ChangePin(change, done)).await
     }

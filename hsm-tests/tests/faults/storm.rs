@@ -3,9 +3,10 @@
 //! The first line of a failing test's output is the seed; `FAULT_SEED` in the environment makes the faults come the same way
 //! again, as far as the machine lets them.
 
+mod held;
+
 use std::{
     collections::BTreeMap,
-    fs,
     sync::Arc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -21,9 +22,10 @@ use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
 use crate::{
-    PATIENCE, assert_every_intent_has_its_outcome, block_on,
+    assert_every_intent_has_its_outcome, block_on,
     client::{Client, PLAINTEXT, ciphertext, reason},
 };
+use held::Held;
 
 /// How long the faults come.
 const STORM: Duration = Duration::from_secs(30);
@@ -39,9 +41,6 @@ const ENOUGH: u64 = 50;
 
 /// Processes that may be lost by one module: one more, and it rests for longer than is left of the storm.
 const LETHAL: u32 = 4;
-
-/// Threads that the runtime has for what blocks come and go.
-const SPARE_THREADS: usize = 4;
 
 /// Functions that answer errors. Not among them: C_Login, since the daemon does not go on trying PINs; and those whose
 /// errors mean that a session stays open. The more often here, the more often struck.
@@ -342,59 +341,6 @@ fn pulled(daemon: &Daemon, module: &str, token: &str, out: bool) {
     let faults: &Faults = daemon.faults_of(module).unwrap();
     let token = faults.token(&daemon.token(token).unwrap().serial).unwrap();
     if out { token.pull() } else { token.put_back() }.unwrap();
-}
-
-/// What the daemon holds.
-#[derive(Debug)]
-struct Held {
-    processes: usize,
-    descriptors: usize,
-    threads: usize,
-    memory: u64,
-}
-
-impl Held {
-    fn now(daemon: &Daemon) -> Self {
-        Self {
-            processes: daemon.children().unwrap().len(),
-            descriptors: daemon.descriptors().unwrap(),
-            threads: fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().count(),
-            memory: daemon.memory().unwrap(),
-        }
-    }
-
-    /// Connections close, threads end and sessions are closed soon, and not at once.
-    async fn assert_nothing_is_left(&self, daemon: &Daemon, client: &Client) {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let now = Self::now(daemon);
-            let mut sessions = Vec::new();
-            for (module, tokens) in STRUCK {
-                // The anchor's of each token, and those of its workers that the daemon knows of. Idle workers may have yet to
-                // find out that theirs are gone.
-                let mut known = 0;
-                for (token, _) in tokens {
-                    known += 1 + u64::from(client.token(token).await.sessions);
-                }
-                sessions.push((module, daemon.faults_of(module).unwrap().sessions().unwrap(), known));
-            }
-            let settled = now.processes == self.processes
-                && now.descriptors <= self.descriptors
-                && now.threads <= self.threads + SPARE_THREADS
-                && sessions.iter().all(|(_, open, known)| open <= known);
-            if settled {
-                let grown = now.memory.saturating_sub(self.memory);
-                eprintln!("resident memory grew by {grown} bytes");
-                assert!(grown < 32 << 20, "resident memory grew by {grown} bytes");
-                return;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "before: {self:?}; now: {now:?}; sessions by module, open and known: {sessions:?}"
-            );
-            tokio::task::yield_now().await;
-        }
-    }
 }
 
 /// No intent has two outcomes, and no outcome is without its intent.
