@@ -225,6 +225,15 @@ async fn a_use_is_spent_where_nobody_knows_whether_it_was_made() {
     scene.until_locked().await;
     scene.assert_signing_is_refused().await;
     assert_eq!(scene.calls("C_Sign"), 1);
+
+    // The next process has it for another use.
+    scene.unlock(PIN, None, Some(2)).await.unwrap();
+    faults
+        .put("C_Sign", Fault::segfault().behind_the_call().once())
+        .unwrap();
+    scene.sign().await.unwrap();
+    scene.until_locked().await;
+    assert_eq!(scene.calls("C_Sign"), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
