@@ -13,7 +13,9 @@ mod connection;
 mod hang_up;
 mod preface;
 mod secrets;
+
 mod tls;
+mod transport;
 mod unix;
 
 use std::io;

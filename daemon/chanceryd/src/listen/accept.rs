@@ -12,7 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_stream::Stream;
 
-use super::connection::{self, Connection};
+use super::connection::Connection;
+use super::transport::Transport;
 use super::{Listeners, LiveTls, SocketFile};
 use crate::caller::Caller;
 use crate::config::Limits;
@@ -208,24 +209,20 @@ async fn introduce(accepted: Accepted, place: OwnedSemaphorePermit, door: Door) 
     }
 }
 
-async fn by_credentials(stream: UnixStream) -> io::Result<(connection::Stream, Caller)> {
+async fn by_credentials(stream: UnixStream) -> io::Result<(Transport, Caller)> {
     let peer = stream.peer_cred()?;
     // The user database may be on the network.
     let look_up = move || Caller::from_peer_credentials(peer.uid(), peer.gid(), peer.pid());
     let caller = tokio::task::spawn_blocking(look_up).await.map_err(io::Error::other)?;
-    Ok((connection::Stream::Unix(stream), caller))
+    Ok((Transport::Unix(stream), caller))
 }
 
-async fn by_certificate(
-    stream: TcpStream,
-    tls: &LiveTls,
-    deadline: Instant,
-) -> io::Result<(connection::Stream, Caller)> {
+async fn by_certificate(stream: TcpStream, tls: &LiveTls, deadline: Instant) -> io::Result<(Transport, Caller)> {
     stream.set_nodelay(true)?;
     let stream = timeout_at(deadline, tls.acceptor().accept(stream)).await??;
     let certificates = stream.get_ref().1.peer_certificates();
     let certificate = certificates.and_then(|certificates| certificates.first());
     let certificate = certificate.ok_or_else(|| io::Error::other("the client has no certificate"))?;
     let caller = Caller::from_certificate(certificate).map_err(io::Error::other)?;
-    Ok((connection::Stream::Tls(Box::new(stream)), caller))
+    Ok((Transport::Tls(Box::new(stream)), caller))
 }

@@ -1,26 +1,31 @@
 //! One connection: bytes from a Unix socket or from TLS, and who is at the other end.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
-use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::preface::Preface;
+use super::transport::Transport;
 use super::{ConnectInfo, HangUp, Secrets};
 use crate::caller::Caller;
 use crate::share::Share;
 
+/// What is written is put together up to this many octets, until HTTP/2 flushes it.
+const WRITTEN_TOGETHER: usize = 16 * 1024;
+
 /// A connection whose caller is known.
+///
+/// HTTP/2 writes each longer frame in two parts and the trailers after that. Here they become one write, together with those of
+/// other calls that are answered at the same time, and the client is woken once.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Stream,
+    stream: BufWriter<Transport>,
     caller: Arc<Caller>,
     hang_up: HangUp,
     secrets: Secrets,
@@ -32,23 +37,17 @@ pub struct Connection {
     _share: Share,
 }
 
-#[derive(Debug)]
-pub(super) enum Stream {
-    Unix(UnixStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
 impl Connection {
     /// Until `begun_by` the client has to have begun to speak HTTP/2.
     pub(super) fn new(
-        stream: Stream,
+        stream: Transport,
         caller: Caller,
         begun_by: Instant,
         place: OwnedSemaphorePermit,
         share: Share,
     ) -> Self {
         Self {
-            stream,
+            stream: BufWriter::with_capacity(WRITTEN_TOGETHER, stream),
             caller: Arc::new(caller),
             hang_up: HangUp::default(),
             secrets: Secrets::default(),
@@ -79,10 +78,7 @@ impl AsyncRead for Connection {
         }
         let this = self.get_mut();
         let before = buffer.filled().len();
-        let read = match &mut this.stream {
-            Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
-            Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
-        };
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
         // What has come in time counts, however late it is looked at.
         if let Some(preface) = &mut this.preface {
             if preface.read(buffer.filled().len() - before) {
@@ -96,28 +92,28 @@ impl AsyncRead for Connection {
     }
 }
 
-/// Without vectored writes, on purpose: h2 then puts the whole answer to a short request into one buffer and one write, where
-/// it would write an RSA signature and the trailers behind it one after the other and wake the client for each. A frame of a
-/// long answer takes two writes instead, which are few: frames have up to 256 KiB.
 impl AsyncWrite for Connection {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().stream {
-            Stream::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
-            Stream::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, octets)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Unix(stream) => Pin::new(stream).poll_flush(context),
-            Stream::Tls(stream) => Pin::new(stream).poll_flush(context),
-        }
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
-            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
-            Stream::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }

@@ -140,7 +140,9 @@ impl JobSocket {
             let sent = protocol::pack(frame, packet)
                 .map_err(|_| Errno::INVAL)
                 .and_then(|()| send_packet(&self.socket, packet, SendFlags::empty()));
-            packet.zeroize();
+            // What was written, and not all that there is room for: 32 KiB for each signature.
+            packet.as_mut_slice().zeroize();
+            packet.clear();
             if let Err(error) = sent {
                 tracing::debug!(%error, "an answer could not be sent");
             }
