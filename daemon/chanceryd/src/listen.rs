@@ -13,7 +13,6 @@ mod connection;
 mod hang_up;
 mod preface;
 mod secrets;
-
 mod tls;
 mod transport;
 mod unix;
