@@ -27,6 +27,7 @@ const VENDORS_OWN: (CK_RV, &str) = (CKR_VENDOR_DEFINED | 0x4711, "CKR_VENDOR_DEF
 fn prepare(softhsm: &SoftHsm) -> Result<()> {
     let token = softhsm.init_token("frail", "123456")?;
     softhsm.generate_ec(&token, "p256", &[1], Curve::P256, Usage::Sign)?;
+    softhsm.generate_ec(&token, "spare", &[2], Curve::P256, Usage::Sign)?;
     Ok(())
 }
 
