@@ -53,8 +53,8 @@ impl Confidence {
         }
     }
 
-    /// The same for a message of a stream, whose octets have been copied to memory that the stream holds to its end.
-    pub(super) fn wipe_in_stream_if(&self, pin: &Bytes) {
+    /// The same for a message whose own memory is held by more than the PIN: by other fields, or by a stream to its end.
+    pub(super) fn wipe_shared_if(&self, pin: &Bytes) {
         self.wipe_if(pin);
         if !pin.is_empty()
             && let Some((_, secrets)) = &self.0

@@ -57,7 +57,7 @@ impl KeyService for Keys {
 
     async fn sign(&self, request: Request<KeyServiceSignRequest>) -> Result<Response<KeyServiceSignResponse>, Status> {
         let call = call::of(&request, "chancery.v1.KeyService/Sign")?;
-        Confidence::of(&request).wipe_if(&request.get_ref().pin);
+        Confidence::of(&request).wipe_shared_if(&request.get_ref().pin);
         let request = request.into_inner();
         let work = async {
             let signed = ops::sign::sign(&self.context, &call, sign_request(request)?).await?;
@@ -74,7 +74,7 @@ impl KeyService for Keys {
         request: Request<KeyServiceDecryptRequest>,
     ) -> Result<Response<KeyServiceDecryptResponse>, Status> {
         let call = call::of(&request, "chancery.v1.KeyService/Decrypt")?;
-        Confidence::of(&request).wipe_if(&request.get_ref().pin);
+        Confidence::of(&request).wipe_shared_if(&request.get_ref().pin);
         let request = request.into_inner();
         let work = async {
             let decrypted = ops::decrypt::decrypt(&self.context, &call, decrypt_request(request)?).await?;
@@ -88,7 +88,7 @@ impl KeyService for Keys {
 
     async fn agree(&self, request: Request<AgreeRequest>) -> Result<Response<AgreeResponse>, Status> {
         let call = call::of(&request, "chancery.v1.KeyService/Agree")?;
-        Confidence::of(&request).wipe_if(&request.get_ref().pin);
+        Confidence::of(&request).wipe_shared_if(&request.get_ref().pin);
         let request = request.into_inner();
         let work = async {
             let agreed = ops::agree::agree(&self.context, &call, agree_request(request)?).await?;

@@ -59,7 +59,7 @@ impl MailService for Mail {
         let context = Arc::clone(&self.context);
         let answer = answer(admitted, signed_content, signed_report, |call, sink| async move {
             let (options, content) = open(request.into_inner(), sink.turn()).await?;
-            confidence.wipe_in_stream_if(&options.pin);
+            confidence.wipe_shared_if(&options.pin);
             ops::mail_sign::sign(&context, &call, sign_options(options)?, content, sink).await
         });
         Ok(Response::new(answer))
@@ -87,7 +87,7 @@ impl MailService for Mail {
         let context = Arc::clone(&self.context);
         let answer = answer(admitted, decrypted_content, decrypted_report, |call, sink| async move {
             let (options, content) = open(request.into_inner(), sink.turn()).await?;
-            confidence.wipe_in_stream_if(&options.pin);
+            confidence.wipe_shared_if(&options.pin);
             ops::mail_decrypt::decrypt(&context, &call, decrypt_options(options)?, content, sink).await
         });
         Ok(Response::new(answer))
