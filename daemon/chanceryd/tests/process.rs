@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use chancery_proto::v1::ListTokensRequest;
 use chancery_proto::v1::token_service_client::TokenServiceClient;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::process::Signal;
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
@@ -153,8 +154,8 @@ async fn a_trail_that_cannot_be_written_is_seen_in_the_health_and_so_is_its_reco
     fs::create_dir(&file).unwrap();
     daemon.signal(Signal::HUP);
     assert_eq!(next().await, ServingStatus::NotServing);
-    fs::remove_dir(&file).unwrap();
-    fs::rename(&elsewhere, &file).unwrap();
+    // At once, or the daemon makes a new file in between.
+    renameat_with(CWD, &elsewhere, CWD, &file, RenameFlags::EXCHANGE).unwrap();
     // It is tried again every second.
     assert_eq!(next().await, ServingStatus::Serving);
     assert_eq!(chanceryd::audit::verify(&[file]).unwrap().findings, []);
