@@ -28,7 +28,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -41,6 +41,9 @@ pub use event::{Detail, Event, Outcome};
 pub(crate) use file::head_path;
 pub use intent::Intent;
 pub use verify::{Finding, OpenIntent, Problem, Report, verify};
+
+/// How often a closed trail is tried again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// When the trail reaches the disk, as opposed to the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +109,26 @@ struct Shared {
     refusals: Mutex<Ration>,
     /// Refusals that were not written down one by one.
     left_out: AtomicU64,
+    /// When a closed trail was last tried again, and an open one flushed.
+    tried: Last,
+    flushed: Last,
+}
+
+/// When something was last done.
+#[derive(Debug, Default)]
+struct Last(Mutex<Option<Instant>>);
+
+impl Last {
+    /// Whether it is to be done now, and then it counts as done.
+    fn is_due(&self, every: Duration) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that ticks as often is sometimes a little early.
+        let due = last.is_none_or(|last| last.elapsed() >= every - every / 4);
+        if due {
+            *last = Some(Instant::now());
+        }
+        due
+    }
 }
 
 #[derive(Debug)]
@@ -131,6 +154,8 @@ impl Trail {
             open: watch::Sender::new(true),
             refusals: Mutex::default(),
             left_out: AtomicU64::new(0),
+            tried: Last::default(),
+            flushed: Last::default(),
         })))
     }
 
@@ -139,7 +164,20 @@ impl Trail {
     /// # Errors
     /// The operation must be refused.
     pub fn intent(&self, event: &Event<'_>) -> Result<Intent, AuditError> {
-        let sequence = self.with(|state| state.intent(event))?;
+        self.announce(event, "AUDIT_UNAVAILABLE")
+    }
+
+    /// The same of what is done in any case, and then recorded with [`Trail::act`] if this is an error.
+    ///
+    /// # Errors
+    /// As for an intent.
+    pub fn intent_in_any_case(&self, event: &Event<'_>) -> Result<Intent, AuditError> {
+        self.announce(event, "RECORDED_AS_ACT")
+    }
+
+    /// Should the intent turn out to be in the file though that could not be made sure of, `otherwise` is why it failed.
+    fn announce(&self, event: &Event<'_>, otherwise: &'static str) -> Result<Intent, AuditError> {
+        let sequence = self.with(|state| state.intent(event, otherwise))?;
         Ok(Intent::new(self.clone(), sequence, event.request_id))
     }
 
@@ -201,6 +239,9 @@ impl Trail {
     /// for as long as the disk takes; call it every [`Trail::tick_interval`] where blocking is allowed.
     pub fn tick(&self) {
         if !*self.0.open.borrow() {
+            if !self.0.tried.is_due(RETRY) {
+                return;
+            }
             match self.reopen() {
                 Ok(()) => tracing::warn!("the audit trail is open again"),
                 Err(error) => tracing::error!(%error, "the audit trail stays closed; every operation is refused"),
@@ -208,7 +249,9 @@ impl Trail {
             return;
         }
         self.settle();
-        if matches!(self.0.sync, Sync::Interval(_)) {
+        if let Sync::Interval(interval) = self.0.sync
+            && self.0.flushed.is_due(interval)
+        {
             self.flush();
         }
         self.tell_left_out(false);
@@ -227,8 +270,8 @@ impl Trail {
     #[must_use]
     pub fn tick_interval(&self) -> Duration {
         match self.0.sync {
-            Sync::Interval(interval) => interval,
-            Sync::Always | Sync::Never => Duration::from_secs(1),
+            Sync::Interval(interval) => interval.min(RETRY),
+            Sync::Always | Sync::Never => RETRY,
         }
     }
 
@@ -293,14 +336,11 @@ impl Trail {
 }
 
 impl State {
-    fn intent(&mut self, event: &Event<'_>) -> Result<u64, AuditError> {
+    fn intent(&mut self, event: &Event<'_>, otherwise: &'static str) -> Result<u64, AuditError> {
         let was_open = self.writer.closed().is_none();
         let written = self.writer.append(&Body::Intent(EventBody::new(event)));
         if let (Err(_), true, Some(intent)) = (&written, was_open, self.writer.doubt()) {
-            // Nothing is done, whatever the file says of it.
-            let never = Outcome::Failed {
-                reason: "AUDIT_UNAVAILABLE",
-            };
+            let never = Outcome::Failed { reason: otherwise };
             self.kept.keep(&never.of(intent, event.request_id), When::IfThatIsThere);
         }
         written

@@ -2,7 +2,7 @@
 //! connections, each with its caller; who that may be decided is not here.
 //!
 //! ```text
-//!   accept loop (unix) ─┐  one task per connection:           ┌──► Incoming ──► tonic
+//!   accept loop (unix) ─┐  one task per connection:           ┌──► Incoming ──► HTTP/2
 //!                       ├──► peer credentials and names, or ──┤
 //!   accept loop (tls)  ─┘    TLS handshake, with a deadline   └──► nobody: closed, logged
 //! ```

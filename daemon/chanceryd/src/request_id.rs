@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tower::{Layer, Service};
 use tracing::Instrument as _;
 
-use crate::caller::{Caller, hex};
+use crate::caller::hex;
+use crate::listen::ConnectInfo;
 
 /// The header of requests and answers, errors included.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-id");
@@ -120,8 +121,8 @@ where
         let id = RequestId::from_headers(request.headers()).unwrap_or_else(RequestId::random);
         request.extensions_mut().insert(id.clone());
         let span = tracing::info_span!("request", id = %id, rpc = request.uri().path());
-        if let Some(caller) = request.extensions().get::<Arc<Caller>>() {
-            tracing::debug!(parent: &span, %caller, "begins");
+        if let Some(info) = request.extensions().get::<ConnectInfo>() {
+            tracing::debug!(parent: &span, caller = %info.caller, "begins");
         }
         let started = Instant::now();
         let answer = self.0.call(request);

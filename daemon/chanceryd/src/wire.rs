@@ -27,6 +27,12 @@ impl BeforeSleep {
         self.audit.get_or_init(|| audit.clone());
     }
 
+    /// The trail, once there is one.
+    #[must_use]
+    pub fn audit(&self) -> Option<&Trail> {
+        self.audit.get()
+    }
+
     fn run(&self) {
         if let Some(audit) = self.audit.get() {
             audit.settle();

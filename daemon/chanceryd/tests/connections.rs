@@ -38,7 +38,7 @@ async fn one_caller_does_not_get_more_connections_than_its_share() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_on_which_nobody_begins_to_speak_http2_is_closed_and_its_place_is_free() {
-    let scene = Scene::new("[limits]\nconnections_per_caller = 3\npreface = \"300ms\"\n");
+    let scene = Scene::new("[limits]\nconnections_per_caller = 3\npreface = \"2s\"\n");
     let _daemon = Daemon::start(&scene);
     let mut silent = Vec::new();
     for beginning in ["", "P", "PRI * HTTP/2.0\r\n"] {

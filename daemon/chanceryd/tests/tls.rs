@@ -229,7 +229,7 @@ async fn a_client_that_speaks_tls_and_no_http2_is_hung_up_on() {
     authority.issue("server", "DNS:localhost");
     authority.issue("gateway", "DNS:gateway.example.org");
     let limits = Limits {
-        preface: Duration::from_millis(500),
+        preface: Duration::from_secs(2),
         ..limits()
     };
     let (mut incoming, address, _) = listen(authority.tls(), &limits);

@@ -113,9 +113,10 @@ impl Writer {
         }
         let seq = self.end.seq.saturating_add(1);
         let hash = record::encode(&mut self.line, seq, self.end.hash, SystemTime::now(), body)?;
-        self.write_line().map_err(|error| self.close("write to it", &error))?;
         let end = End { seq, hash };
+        // Also of a line that is written in part: it may lack no more than its end.
         self.doubt = Some(end);
+        self.write_line().map_err(|error| self.close("write to it", &error))?;
         if self.sync_each {
             let synced = self.file.sync_data();
             synced.map_err(|error| self.close("flush it to the disk", &error))?;
@@ -165,6 +166,12 @@ impl Writer {
     /// The file, if records were written to it since the last call.
     pub(super) fn take_unsynced(&mut self) -> Option<Arc<File>> {
         std::mem::take(&mut self.unsynced).then(|| Arc::clone(&self.file))
+    }
+
+    /// The record that was written last, or would have been.
+    #[cfg(test)]
+    pub(super) fn line(&self) -> &[u8] {
+        &self.line
     }
 
     /// Stands in for a disk that fails.

@@ -169,6 +169,37 @@ fn a_write_that_fails_closes_the_trail_until_it_is_reopened() {
     drop(directory);
 }
 
+#[test]
+fn an_intent_that_lacks_only_its_line_end_has_failed_and_so_has_that_of_an_act() {
+    type Announce = fn(&Trail, &Event<'_>) -> Result<Intent, AuditError>;
+    let ways: [(Announce, &str); 2] = [
+        (Trail::intent, "AUDIT_UNAVAILABLE"),
+        (Trail::intent_in_any_case, "RECORDED_AS_ACT"),
+    ];
+    for (announce, reason) in ways {
+        let (_directory, path) = scene();
+        let trail = Trail::open(&path, Sync::Never).unwrap();
+        trail.note("before", "").unwrap();
+        fill(&trail);
+        announce(&trail, &event(&caller())).unwrap_err();
+        let line = trail.state().writer.line().strip_suffix(b"\n").unwrap().to_vec();
+        let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
+        io::Write::write_all(&mut file, &line).unwrap();
+        trail.reopen().unwrap();
+        let report = verify(&[&path]).unwrap();
+        assert_eq!((report.findings, report.open_intents.len()), (Vec::new(), 0));
+        assert_eq!(lines(&path).last().unwrap()["reason"], reason);
+    }
+}
+
+#[test]
+fn what_was_just_done_is_not_due_and_what_was_not_or_long_ago_is() {
+    let last = Last::default();
+    assert!(last.is_due(Duration::from_secs(100_000)));
+    assert!(!last.is_due(Duration::from_secs(100_000)));
+    assert!(last.is_due(Duration::ZERO));
+}
+
 /// A trail whose writes fail from now on, as on a full disk.
 fn fill(trail: &Trail) {
     let full = fs::OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
@@ -220,7 +251,7 @@ fn an_outcome_that_is_in_the_file_though_its_writing_failed_is_not_written_again
         let head = trail.state().writer.replace_head(unwritable);
         work();
         trail.state().writer.replace_head(head);
-        trail.tick();
+        trail.reopen().unwrap();
     };
     let mut intent = Some(intent);
     while_head_fails(&mut || drop(intent.take().unwrap().outcome(Outcome::Done).unwrap_err()));

@@ -62,6 +62,10 @@ pub fn run(file: &Path) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
+            if let Some(audit) = before_sleep.audit() {
+                audit.finish();
+                audit.flush();
+            }
             let error = with_causes(&error);
             tracing::error!(error, "cannot go on");
             fail(1, error)

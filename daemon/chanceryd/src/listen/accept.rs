@@ -1,4 +1,4 @@
-//! The accept loops, and what happens to a connection before tonic sees it.
+//! The accept loops, and what happens to a connection before HTTP/2 begins.
 
 use std::io;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ use crate::config::Limits;
 use crate::ration::LogRation;
 use crate::share::Shares;
 
-/// Connections that are accepted and that tonic has not taken yet.
+/// Connections that are accepted and that the server has not taken yet.
 const READY: usize = 64;
 /// How long to wait after a failure to accept that will not go away at once, such as too many open files.
 const BACK_OFF: Duration = Duration::from_millis(100);

@@ -44,7 +44,7 @@ pub(super) async fn run_in_any_case<T>(
     work: impl Future<Output = Result<T, TokenError>>,
 ) -> Result<T, OpError> {
     call.still_wanted()?;
-    let intent = context.audit.intent(event);
+    let intent = context.audit.intent_in_any_case(event);
     let result = work.await;
     let outcome = conclude(call, event, &result);
     let recorded = match intent {
