@@ -20,6 +20,7 @@ mod event;
 mod file;
 mod intent;
 mod kept;
+mod moved;
 mod record;
 mod refusals;
 mod verify;

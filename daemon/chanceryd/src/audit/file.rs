@@ -11,12 +11,12 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use serde::Serialize;
 
-use super::AuditError;
 use super::record::{self, Body, GENESIS, Hash, MAX_LINE, Missing, Recovery, Torn};
+use super::{AuditError, moved};
 use crate::caller::hex;
 
 /// How far back from the end a record is looked for.
-const WINDOW: u64 = 16 * MAX_LINE as u64;
+pub(super) const WINDOW: u64 = 16 * MAX_LINE as u64;
 
 /// So many records at most are written before `FILE.head` says so.
 const MAX_BEHIND: u64 = 64;
@@ -189,6 +189,7 @@ impl Writer {
     fn write_line(&mut self) -> io::Result<()> {
         let written = (&*self.file).write(&self.line)?;
         if written != self.line.len() {
+            self.take_back(written);
             return Err(io::Error::new(
                 io::ErrorKind::StorageFull,
                 format!("{written} of {} bytes written", self.line.len()),
@@ -196,6 +197,16 @@ impl Writer {
         }
         self.unsynced = true;
         Ok(())
+    }
+
+    /// Half a record is of no use to anybody, and looks like damage once the file has been moved away. Where it cannot be taken
+    /// back, it is noted as what it is when the file is opened again.
+    pub(super) fn take_back(&self, written: usize) {
+        let length = self.file.metadata().map(|metadata| metadata.len());
+        let shortened = length.and_then(|length| self.file.set_len(length.saturating_sub(written as u64)));
+        if let Err(error) = shortened {
+            tracing::error!(file = %self.path.display(), %error, "half a record stays at the end of the audit trail");
+        }
     }
 
     /// Finds where the chain ends: in the file, or where `FILE.head` says. Notes what is torn or missing.
@@ -236,7 +247,10 @@ impl Writer {
                 self.end = end;
                 None
             }
-            None => None,
+            None => {
+                self.end = moved::end_behind(&self.path, known).unwrap_or(known);
+                None
+            }
         };
         if let Some(torn) = &tail.torn {
             tracing::error!(

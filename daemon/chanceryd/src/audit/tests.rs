@@ -141,6 +141,37 @@ fn the_companion_is_never_more_than_64_records_behind_and_none_if_each_is_flushe
 }
 
 #[test]
+fn the_chain_goes_on_behind_a_file_that_was_moved_away_before_the_companion_named_its_last_record() {
+    let (_directory, path) = scene();
+    let trail = Trail::open(&path, Sync::Never).unwrap();
+    trail.note("started", "").unwrap();
+    let behind = fs::read(head_path(&path)).unwrap();
+    for _ in 0..5 {
+        trail.act(&event(&caller()), Outcome::Done).unwrap();
+    }
+    drop(trail);
+    // As after a kill, with the rotation under way.
+    fs::write(head_path(&path), behind).unwrap();
+    let rotated = path.with_extension("jsonl.1");
+    fs::rename(&path, &rotated).unwrap();
+    let trail = Trail::open(&path, Sync::Never).unwrap();
+    trail.note("started again", "").unwrap();
+    assert_eq!(lines(&path)[0]["seq"], 7);
+    assert_eq!(verify(&[rotated, path]).unwrap().findings, Vec::new());
+}
+
+#[test]
+fn half_a_record_is_taken_back() {
+    let (_directory, path) = scene();
+    let trail = Trail::open(&path, Sync::Never).unwrap();
+    trail.note("before", "").unwrap();
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, [whole.as_slice(), br#"{"seq":2,"time"#].concat()).unwrap();
+    trail.state().writer.take_back(br#"{"seq":2,"time"#.len());
+    assert_eq!(fs::read(&path).unwrap(), whole);
+}
+
+#[test]
 fn a_second_daemon_does_not_get_the_trail() {
     let (_directory, path) = scene();
     let _first = Trail::open(&path, Sync::Never).unwrap();
