@@ -1,13 +1,13 @@
 //! All configured tokens: checks, the start of whoever serves them, and the end of it.
 
 mod check;
+mod loads;
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
     sync::{
         Arc, Mutex,
-        mpsc::{self, Receiver, RecvTimeoutError, SyncSender},
+        mpsc::{self, SyncSender},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -36,10 +36,8 @@ use crate::{
     wait::Waiting,
 };
 use check::check;
-
-/// How long the start waits for modules to load, so that a missing file or a refusal is an error of the start. A module
-/// that takes longer is waited for by its tokens, which are `Starting` until then.
-const LOAD_PATIENCE: Duration = Duration::from_secs(5);
+pub use loads::Loads;
+use loads::{LOAD_PATIENCE, Load, wait_for};
 
 /// How long dropping [`Tokens`] without a shutdown waits for their threads.
 const DROP_PATIENCE: Duration = Duration::from_secs(5);
@@ -328,40 +326,6 @@ impl Drop for Tokens {
     }
 }
 
-/// How the modules of a start load.
-#[derive(Debug)]
-pub struct Loads(Vec<Load>);
-
-/// How one does.
-#[derive(Debug)]
-struct Load {
-    module: ModuleConfig,
-    users: String,
-    outcome: Receiver<Result<(), ModuleError>>,
-}
-
-impl Loads {
-    /// Waits for a few seconds until each has loaded or been refused. Blocks. One that takes longer is waited for by its tokens.
-    ///
-    /// # Errors
-    /// A module that cannot be loaded.
-    pub fn wait(self) -> Result<(), StartError> {
-        let latest = Instant::now() + LOAD_PATIENCE;
-        for Load { module, users, outcome } in self.0 {
-            let outcome = |patience| match hear(&outcome, patience) {
-                // What it speaks to may not be there yet. It is tried again, and the others are served meanwhile.
-                Some(Err(error @ ModuleError::Ckr { .. })) => {
-                    tracing::warn!(module = module.name, %error, "the module cannot be used yet");
-                    Some(Ok(()))
-                }
-                outcome => outcome,
-            };
-            wait_for(&module, users, outcome, latest)?;
-        }
-        Ok(())
-    }
-}
-
 /// Has parked modules tried again.
 #[derive(Debug, Clone)]
 pub struct Reviver(Vec<SyncSender<Event>>);
@@ -418,41 +382,6 @@ impl Parts {
 fn no_thread(name: &str) -> impl FnOnce(std::io::Error) -> StartError {
     let name = name.to_owned();
     move |source| StartError::Thread { name, source }
-}
-
-fn hear(outcome: &Receiver<Result<(), ModuleError>>, patience: Duration) -> Option<Result<(), ModuleError>> {
-    match outcome.recv_timeout(patience) {
-        Ok(outcome) => Some(outcome),
-        Err(RecvTimeoutError::Timeout) => None,
-        // The supervisor has ended, which it does only when it is told to.
-        Err(RecvTimeoutError::Disconnected) => Some(Err(ModuleError::Ended("its supervisor has ended".to_owned()))),
-    }
-}
-
-fn wait_for(
-    module: &ModuleConfig,
-    tokens: String,
-    outcome: impl FnOnce(Duration) -> Option<Result<(), ModuleError>>,
-    latest: Instant,
-) -> Result<(), StartError> {
-    let (name, path): (String, PathBuf) = (module.name.clone(), module.path.clone());
-    match outcome(latest.saturating_duration_since(Instant::now())) {
-        Some(Err(source)) => Err(StartError::Module {
-            module: name,
-            path,
-            tokens,
-            source: Box::new(source),
-        }),
-        Some(Ok(())) => Ok(()),
-        None => {
-            tracing::warn!(
-                module = name,
-                path = %path.display(),
-                "the module does not answer; its tokens are served when it does"
-            );
-            Ok(())
-        }
-    }
 }
 
 #[cfg(test)]
