@@ -1,6 +1,7 @@
 //! How tokens come into service: all of them are started at once, and one that hangs holds up neither the others nor, for longer
 //! than a few seconds, the word that the daemon is ready.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -117,11 +118,10 @@ async fn looked_at(tokens: &[TokenHandle]) {
 fn hidden_from_modules(config: &Config, file: &Path) -> Vec<PathBuf> {
     let mut hidden = vec![
         file.to_owned(),
-        config.audit.file.clone(),
-        head_path(&config.audit.file),
         state::pins(&config.state),
         config.mail.spool_directory.clone(),
     ];
+    hidden.extend(trail(&config.audit.file, std::env::var_os("LOGS_DIRECTORY")));
     hidden.extend(config.listen.tls.as_ref().map(|tls| tls.key.clone()));
     hidden.extend(credentials::directory());
     hidden.extend(config.tokens.iter().filter_map(|token| match &token.pin {
@@ -131,4 +131,34 @@ fn hidden_from_modules(config: &Config, file: &Path) -> Vec<PathBuf> {
     // A relative path is that of a trial; nothing that a service manager starts has one.
     hidden.retain(|path| path.is_absolute());
     hidden
+}
+
+/// The audit trail: with all that was rotated away if it is in the directory that systemd has made for the daemon's logs
+/// (`LogsDirectory=`), and otherwise what stands there under its names.
+fn trail(file: &Path, logs: Option<OsString>) -> Vec<PathBuf> {
+    let own =
+        logs.and_then(|logs| std::env::split_paths(&logs).find(|logs| logs.is_absolute() && file.starts_with(logs)));
+    own.map_or_else(|| vec![file.to_owned(), head_path(file)], |own| vec![own])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_whole_directory_is_hidden_if_it_is_the_one_for_the_daemons_logs() {
+        let file = Path::new("/var/log/chancery/audit.jsonl");
+        let both = [file.to_owned(), head_path(file)];
+        assert_eq!(
+            trail(file, Some("/var/log/chancery".into())),
+            [Path::new("/var/log/chancery")]
+        );
+        assert_eq!(
+            trail(file, Some("/var/log/other:/var/log/chancery".into())),
+            [Path::new("/var/log/chancery")]
+        );
+        assert_eq!(trail(file, Some("/var/log/other".into())), both);
+        assert_eq!(trail(file, Some("".into())), both);
+        assert_eq!(trail(file, None), both);
+    }
 }
