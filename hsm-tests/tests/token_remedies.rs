@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use anyhow::{Context as _, Result};
 use chancery_token::{
-    TokenError, TokenHandle, TokenState, TokenStatus,
+    Digest, Dispatch, SignInput, SignMechanism, TokenError, TokenHandle, TokenState, TokenStatus,
     remedy::{RULES, Remedy},
 };
 use cryptoki_sys::*;
@@ -277,6 +277,39 @@ fn a_key_does_not_vanish_because_the_token_fails_when_the_keys_are_listed() {
             assert_eq!(token.catalogue(), keys, "{ckr:#x}");
             serve::sign(&token).await?;
         }
+        Ok(())
+    });
+}
+
+#[test]
+fn an_object_that_can_never_be_read_takes_the_token_away_once_and_not_at_every_listing() {
+    /// Listings that fail before the object is taken to be the one to blame, and how often it is tried from then on.
+    const LISTINGS: u32 = 3;
+    const TRIES: u32 = 5;
+    let test = "an_object_that_can_never_be_read_takes_the_token_away_once_and_not_at_every_listing";
+    with_token(test, |token, faults| async move {
+        let relisted = async |faulty: u32| {
+            let generation = token.status().generation;
+            faults.put("C_GetAttributeValue", Fault::answer(CKR_DEVICE_ERROR).times(faulty))?;
+            faults.put("C_SignInit", Fault::answer(CKR_KEY_HANDLE_INVALID).once())?;
+            let _ = token
+                .sign(
+                    token.catalogue().keys[0].id,
+                    SignMechanism::Ecdsa(Digest::Sha256),
+                    SignInput::Digest(vec![7; 32]),
+                    Dispatch::default(),
+                )
+                .await;
+            let listed = |status: &TokenStatus| status.state == TokenState::Ready && status.generation > generation;
+            serve::wait_for(&token, listed).await?;
+            assert_eq!(token.catalogue().keys.len(), 1);
+            anyhow::Ok(())
+        };
+        // The first of two keys.
+        relisted(LISTINGS + TRIES).await?;
+        let logins = faults.of("C_Login")?;
+        relisted(TRIES).await?;
+        assert_eq!(faults.of("C_Login")?, logins);
         Ok(())
     });
 }

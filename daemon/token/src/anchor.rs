@@ -123,7 +123,7 @@ pub(crate) struct Anchor {
     unclear_login: Option<Failure>,
     /// Times in a row that it failed when it was looked at, and was found at once.
     losses: u32,
-    /// Listings in a row that failed at an object.
+    /// Listings in a row that failed at an object, or passed one over for that.
     unread: u32,
     /// What was last read from the token, for new certificates.
     objects: Option<crate::catalogue::assemble::Objects>,

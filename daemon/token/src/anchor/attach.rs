@@ -285,7 +285,7 @@ impl Anchor {
         let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
         let mut alive = beat(&self.shared.board);
         let is_stubborn = self.unread >= UNREAD;
-        let objects = match read::read(&attached.session, is_stubborn, &mut alive) {
+        let (objects, is_whole) = match read::read(&attached.session, is_stubborn, &mut alive) {
             Ok(objects) => objects,
             Err(failure) => {
                 drop(_calls);
@@ -317,7 +317,10 @@ impl Anchor {
         let (attachment, module, slot) = (attached.number, Arc::clone(&attached.module), attached.slot);
         let capabilities = Arc::clone(capabilities);
         drop(_calls);
-        self.unread = 0;
+        // An object that could not be read this time either is not to take the token away the next time.
+        if is_whole {
+            self.unread = 0;
+        }
         self.objects = Some(objects);
         self.shared.board.set_catalogue(catalogue);
         self.shared.set_live(|generation| Live {

@@ -61,8 +61,8 @@ const OF_A_CERTIFICATE: [AttributeType; 2] = [AttributeType::Id, AttributeType::
 ///
 /// An object that cannot be read for a reason of its own is passed over. Any other error is the token's, and a list without the
 /// objects that it hides would be believed: so there is none, unless that has been so often enough (`is_stubborn`) for the
-/// others to count more.
-pub(crate) fn read(session: &Session, is_stubborn: bool, alive: &mut dyn FnMut()) -> Result<Objects, Failure> {
+/// others to count more. Whether nothing was hidden is told beside the list.
+pub(crate) fn read(session: &Session, is_stubborn: bool, alive: &mut dyn FnMut()) -> Result<(Objects, bool), Failure> {
     let mut objects = Objects::default();
     let mut reader = Reader {
         session,
@@ -98,7 +98,7 @@ pub(crate) fn read(session: &Session, is_stubborn: bool, alive: &mut dyn FnMut()
     })?;
     match reader.passed_over {
         Some(failure) if !reader.has_read => Err(failure),
-        _ => Ok(objects),
+        passed_over => Ok((objects, passed_over.is_none())),
     }
 }
 
