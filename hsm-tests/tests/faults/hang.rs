@@ -7,10 +7,11 @@ use std::{
 };
 
 use chancery_proto::v1::TokenState;
+use cryptoki_sys::CKR_DEVICE_ERROR;
 use hsm_tests::{
     daemon::{Daemon, PIN, Pin, Setup},
     people::Person,
-    softhsm::fault::Fault,
+    softhsm::fault::{Cure, Fault},
 };
 use tonic::Code;
 
@@ -269,6 +270,34 @@ fn a_library_that_is_started_anew_has_the_time_that_it_had_to_load() {
             assert!(begun.elapsed() < PATIENCE, "the library is not started anew");
         }
         frail.put_back().unwrap();
+        client.ready("frail").await.unwrap();
+        client.sign(Person::Alice, 7).await.unwrap();
+    });
+    assert_eq!(notes(&daemon, "module-replaced", "softhsm"), 0);
+}
+
+#[test]
+fn nobody_waits_for_a_library_that_is_started_anew_since_its_token_goes_on_failing() {
+    let daemon = daemon(Pin::Right);
+    let faults = daemon.faults().unwrap();
+    let failing = Fault::answer(CKR_DEVICE_ERROR).until(Cure::Finalize);
+    let slow = Fault::delay(Duration::from_secs(6)).once();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.sign(Person::Alice, 7).await.unwrap();
+        faults.put("C_Initialize", slow).unwrap();
+        faults.put("C_Sign", failing).unwrap();
+        let begun = Instant::now();
+        while faults.hits("C_Initialize").unwrap() == 0 {
+            let _ = client.sign(Person::Alice, 7).await;
+            assert!(begun.elapsed() < PATIENCE, "the library is not started anew");
+        }
+        for _ in 0..20 {
+            let asked = Instant::now();
+            let status = client.sign(Person::Alice, 7).await.unwrap_err();
+            assert_eq!(reason(&status), "TOKEN_FAILED", "{status:?}");
+            assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+        }
         client.ready("frail").await.unwrap();
         client.sign(Person::Alice, 7).await.unwrap();
     });

@@ -91,11 +91,16 @@ impl Anchor {
         self.detach();
         let (done, allowed) = match rung {
             Rung::Login => (true, true),
-            Rung::Library => match self.start_library_anew(&module) {
-                Ok(done) => (done, done),
-                // The next attempt finds out, and says so.
-                Err(_) => (true, true),
-            },
+            Rung::Library => {
+                // It may take its time, for which nobody is to wait who can be told.
+                let detail = format!("{function} answered {ckr} again and again: its library is started anew");
+                self.set_state(TokenState::Failed, detail);
+                match self.start_library_anew(&module) {
+                    Ok(done) => (done, done),
+                    // The next attempt finds out, and says so.
+                    Err(_) => (true, true),
+                }
+            }
             Rung::Process => {
                 let allowed = module.others_are_ailing(&token);
                 if allowed {

@@ -317,6 +317,13 @@ impl Courier {
         oldest.map(|since| now.saturating_duration_since(since))
     }
 
+    /// What the process has counts from now on as given to it at this moment.
+    pub(super) fn wait_for_the_library(&self, now: Instant) {
+        for flight in lock(&self.state).flying.values_mut() {
+            flight.since = now;
+        }
+    }
+
     /// The process has gone. What it had is given to the next one, once, unless another token can have it.
     pub(super) fn disconnect(&self, how: &str) {
         let mut state = lock(&self.state);

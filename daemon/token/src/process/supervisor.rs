@@ -186,8 +186,7 @@ impl Supervisor {
             }
             (FromWorker::Initializing(begun), _) => {
                 life.initializing = begun.then(|| life.initializing.unwrap_or_else(Instant::now));
-                // Nobody could be looked after meanwhile.
-                self.wards.iter_mut().for_each(Ward::expect);
+                self.wait_for_the_library(Instant::now());
             }
             (FromWorker::Done { number, result, .. }, Some(ward)) => ward.command_done(number, result, Some(life)),
             (FromWorker::Status { status, .. }, Some(ward)) => ward.heed_status(*status),
@@ -210,11 +209,15 @@ impl Supervisor {
         }
     }
 
+    fn wait_for_the_library(&mut self, now: Instant) {
+        self.wards.iter_mut().for_each(|ward| ward.wait_for_the_library(now));
+    }
+
     /// What is to be done without being told.
     fn tend(&mut self, state: &mut State) {
         let now = Instant::now();
         if state.life.as_ref().is_some_and(|life| life.initializing.is_some()) {
-            self.wards.iter_mut().for_each(Ward::expect);
+            self.wait_for_the_library(now);
         }
         for ward in &mut self.wards {
             let hangs = ward.tend(now, state.life.as_mut());

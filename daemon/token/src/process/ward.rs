@@ -136,6 +136,12 @@ impl Ward {
         self.desk.last_alive = Some(Instant::now());
     }
 
+    /// The library is initialised anew, which has a time of its own: nobody can be looked after meanwhile, nor answered.
+    pub(super) fn wait_for_the_library(&mut self, now: Instant) {
+        self.desk.last_alive = Some(now);
+        self.courier.wait_for_the_library(now);
+    }
+
     /// Somebody wants something of the anchor.
     pub(super) fn command(&mut self, command: Command, life: Option<&mut Life>) {
         if self.desk.line.len() < COMMANDS {
