@@ -19,7 +19,7 @@ use chancery_token::{
 use cryptoki_sys::*;
 use hsm_tests::softhsm::{
     Curve, SoftHsm, Usage,
-    fault::{ALWAYS, Faults},
+    fault::{ALWAYS, Fault, Faults},
     in_child, serve,
 };
 
@@ -228,7 +228,6 @@ fn an_error_that_is_not_the_callers_closes_the_session() {
                 ckr: "CKR_DEVICE_ERROR".into(),
             };
             assert_eq!(error, expected);
-            assert!(error.is_retryable());
             let status = serve::wait_for(&token, |status| {
                 status.last_error.as_deref() == Some("CKR_DEVICE_ERROR")
             })
@@ -283,6 +282,27 @@ fn a_job_past_its_deadline_is_not_started() {
             let error = sign_with(&token, "p256", dispatch).await;
             assert_eq!(error, Err(TokenError::DeadlineExceeded { token: "frail".into() }));
             assert_eq!(counts.of("C_SignInit")?, 0);
+            Ok(())
+        },
+    );
+}
+
+#[test]
+fn a_job_that_may_have_been_done_before_its_deadline_is_not_said_to_be_unused() {
+    with_token(
+        "a_job_that_may_have_been_done_before_its_deadline_is_not_said_to_be_unused",
+        |token, faults, _| async move {
+            sign(&token).await?;
+            faults.put("C_Sign", Fault::answer(CKR_SESSION_HANDLE_INVALID).once())?;
+            // The anchor's look at the token, for which the worker waits.
+            faults.put("C_GetSessionInfo", Fault::delay(Duration::from_secs(2)))?;
+            let dispatch = Dispatch {
+                deadline: Some(Instant::now() + Duration::from_secs(1)),
+                ..Dispatch::default()
+            };
+            let error = sign_with(&token, "p256", dispatch).await;
+            assert_eq!(error, Err(TokenError::TimedOut { token: "frail".into() }));
+            faults.take_back_all()?;
             Ok(())
         },
     );

@@ -147,7 +147,10 @@ impl Worker {
             // A repair takes its time as well.
             if repairs > 0 && Instant::now() >= job.deadline {
                 let token = self.shared.name.clone();
-                return Outcome::Answered(Err(TokenError::DeadlineExceeded { token }));
+                return Outcome::Answered(Err(match *key_used {
+                    true => TokenError::TimedOut { token },
+                    false => TokenError::DeadlineExceeded { token },
+                }));
             }
             let Some(live) = self.current() else {
                 if self.shared.board.is_ready() && repairs < MAX_REPAIRS {
