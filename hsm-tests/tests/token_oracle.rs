@@ -128,6 +128,30 @@ fn the_module_is_called_as_often_whether_a_ciphertext_decrypts_or_not() {
 }
 
 #[test]
+fn the_last_error_is_gone_after_a_decryption_whether_that_succeeded_or_not() {
+    let test = "the_last_error_is_gone_after_a_decryption_whether_that_succeeded_or_not";
+    with_token(test, |token, faults| async move {
+        let key = serve::key(&token, "rsa")?;
+        let good = encrypted(&token)?;
+        for is_good in [true, false] {
+            faults.fail("C_Sign", CKR_FUNCTION_FAILED)?;
+            sign(&token).await.unwrap_err();
+            serve::wait_for(&token, |status| status.last_error.is_some()).await?;
+            match is_good {
+                true => drop(
+                    token
+                        .decrypt(key, DecryptScheme::RsaPkcs1, good.clone(), Dispatch::default())
+                        .await?,
+                ),
+                false => drop(decrypt(&token).await.unwrap_err()),
+            }
+            serve::wait_for(&token, |status| status.last_error.is_none()).await?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
 fn the_last_error_is_gone_after_a_success() {
     with_token("the_last_error_is_gone_after_a_success", |token, counts| async move {
         counts.fail("C_Sign", CKR_FUNCTION_FAILED)?;

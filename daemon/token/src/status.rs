@@ -42,7 +42,7 @@ pub struct TokenStatus {
     /// Why it stands there and what to do, for the operator; empty when ready.
     pub detail: String,
     /// The name of the CKR that the token answered last, other than CKR_OK; none since the last success. A ciphertext that
-    /// could not be decrypted does not show here.
+    /// could not be decrypted counts here as one that could.
     pub last_error: Option<Cow<'static, str>>,
     /// The module's name in the configuration.
     pub module: String,
