@@ -196,7 +196,7 @@ pub enum TokenError {
         token: String,
     },
     /// The module's process ended with the job in it, and no other is given it: one was before, or another token can have it, or it is
-    /// an administrator's. Whether it was done is not known.
+    /// an administrator's, or what the token was unlocked for is spent. Whether it was done is not known.
     #[error(
         "the module of token {token} ended while it had the job ({how}); whether it was done is not known: try again later"
     )]
@@ -239,23 +239,6 @@ pub enum TokenError {
 }
 
 impl TokenError {
-    /// Whether the same request may succeed later without anybody changing anything.
-    pub fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::Absent { .. }
-                | Self::Failed { .. }
-                | Self::Draining { .. }
-                | Self::Locked { .. }
-                | Self::QueueFull { .. }
-                | Self::DeadlineExceeded { .. }
-                | Self::TimedOut { .. }
-                | Self::WorkerLost { .. }
-                | Self::Ckr { .. }
-                | Self::Shutdown { .. }
-        )
-    }
-
     /// The token's configured name.
     pub fn token(&self) -> &str {
         match self {

@@ -32,7 +32,7 @@ const AT_THE_PAD: Duration = Duration::from_secs(100);
 /// One configured token. Cheap to clone; every clone is the same token.
 ///
 /// Dropping the future of an operation that waits in the queue means that it is never started. One that a worker will come to
-/// within some two milliseconds lies with the module's process already (ADR 9): it may be started then, unless its deadline has
+/// within some six milliseconds lies with the module's process already (ADR 9): it may be started then, unless its deadline has
 /// passed, after which nothing is.
 #[derive(Clone)]
 pub struct TokenHandle {

@@ -18,7 +18,7 @@ pub(crate) fn signature(token: &str) -> Span {
     )
 }
 
-/// It has left the queue, after so long: a worker has it, or will within some two milliseconds (ADR 9).
+/// It has left the queue, after so long: a worker has it, or will within some six milliseconds (ADR 9).
 pub(crate) fn taken(span: &Span, waited: Duration) {
     span.record(
         "chancery.waited_us",

@@ -353,7 +353,7 @@ impl Courier {
         let token = self.board.name.clone();
         match job.lost {
             0 => TokenError::Locked { token },
-            _ => self.lost("what the token was unlocked for is spent".to_owned()),
+            _ => self.lost("it is not done anew, since what the token was unlocked for is spent".to_owned()),
         }
     }
 
