@@ -120,6 +120,16 @@ impl Courier {
         self.pump();
     }
 
+    /// Its workers have so many sessions: the token allows no fewer, whatever it allowed before.
+    pub(super) fn heed_sessions(&self, sessions: usize) {
+        let mut state = lock(&self.state);
+        if state.allowed.is_some_and(|allowed| allowed < sessions) {
+            state.allowed = Some(sessions).filter(|sessions| *sessions < self.sessions);
+            drop(state);
+            self.pump();
+        }
+    }
+
     /// Gives the process what it can do soon.
     pub(crate) fn pump(&self) {
         let mut state = lock(&self.state);

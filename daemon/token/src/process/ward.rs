@@ -128,6 +128,7 @@ impl Ward {
     pub(super) fn heed_alive(&mut self, sessions: u32) {
         let sessions = usize::try_from(sessions).unwrap_or(usize::MAX);
         self.board.sessions.store(sessions, Ordering::Relaxed);
+        self.courier.heed_sessions(sessions);
         self.expect();
     }
 

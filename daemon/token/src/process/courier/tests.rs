@@ -126,3 +126,26 @@ async fn what_an_earlier_process_said_is_not_taken_for_the_word_of_the_present_o
     Arc::clone(&courier).read_answers(second).await;
     assert_eq!(**asked.await.unwrap().as_ref().unwrap(), [7]);
 }
+
+#[tokio::test]
+async fn a_token_that_allows_more_sessions_again_is_given_more_jobs_again() {
+    let courier = courier(3);
+    let (ours, theirs) = connect(&courier);
+    let reading = tokio::spawn(Arc::clone(&courier).read_answers(ours));
+    let _asked: Vec<_> = (0..3).map(|_| ask(&courier)).collect();
+    for id in 0..2 {
+        say(&theirs, id, AnswerBody::NotStarted);
+    }
+    while lock(&courier.state).flying.len() > 1 {
+        tokio::task::yield_now().await;
+    }
+    courier.pump();
+    assert_eq!(lock(&courier.state).flying.len(), 1);
+    courier.heed_sessions(2);
+    assert_eq!(lock(&courier.state).flying.len(), 2);
+    courier.heed_sessions(1);
+    courier.heed_sessions(3);
+    assert_eq!(lock(&courier.state).flying.len(), 3);
+    assert_eq!(lock(&courier.state).allowed, None);
+    reading.abort();
+}
