@@ -83,6 +83,13 @@ fn a_pin_does_not_stay_in_memory_though_the_channel_that_brought_it_is_kept() {
 }
 
 #[test]
+fn calls_that_overlap_and_bring_a_pin_are_all_answered_while_their_connections_are_ended() {
+    let Some(python) = Python::if_it_can_run() else { return };
+    let daemon = Setup::new().token("cards", &[Person::Alice]).start().unwrap();
+    python.script("pins_overlap.py", &daemon, PIN.as_bytes()).unwrap();
+}
+
+#[test]
 fn a_python_client_reads_why_it_was_refused() {
     let Some(python) = Python::if_it_can_run() else { return };
     let grant = format!(

@@ -16,6 +16,7 @@ mod secrets;
 mod tls;
 mod transport;
 mod unix;
+mod wipe;
 
 use std::io;
 use std::path::PathBuf;

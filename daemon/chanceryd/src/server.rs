@@ -5,7 +5,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming as Content;
@@ -22,7 +21,7 @@ use tower::{Layer as _, Service, ServiceExt as _};
 
 use crate::config::Limits;
 use crate::grpc::{BroughtLayer, StatusLayer};
-use crate::listen::{Connection, Incoming, Secrets};
+use crate::listen::{Connection, Incoming};
 use crate::metrics::{CountLayer, Requests};
 use crate::request_id::RequestIdLayer;
 
@@ -38,8 +37,6 @@ const PENDING_RESETS: usize = 64;
 /// How many times `limits.metadata_bytes` HTTP/2 lets pass, so that who is over it is told so in gRPC's own way. Beyond that it
 /// answers with a bare 431.
 const METADATA_ROOM: u32 = 4;
-/// How often, and how many times, it is looked whether whatever else holds a secret of a closed connection has gone.
-const WIPE_AGAIN: (Duration, u32) = (Duration::from_millis(20), 250);
 
 /// Serves until `stop` is done, and then until the last request has been answered. What is asked is counted in `requests`.
 pub async fn serve(
@@ -113,25 +110,28 @@ async fn serve_connection<S, B>(
         request.extensions_mut().insert(info.clone());
         request
     });
-    {
-        let serving = http2.serve_connection(TokioIo::new(connection), TowerToHyperService::new(service));
-        tokio::pin!(serving);
-        let ended = tokio::select! {
-            ended = serving.as_mut() => ended,
-            // The daemon is about to stop, or a secret has come this way: what runs may finish, and nothing new begins.
-            () = either(stopped.changed(), secrets.out_of_use()) => {
-                serving.as_mut().graceful_shutdown();
-                serving.await
+    let serving = http2.serve_connection(TokioIo::new(connection), TowerToHyperService::new(service));
+    tokio::pin!(serving);
+    let ended = tokio::select! {
+        ended = serving.as_mut() => ended,
+        // The daemon is about to stop, or a secret has come this way: what runs may finish, and nothing new begins.
+        () = either(stopped.changed(), secrets.out_of_use()) => {
+            serving.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = serving.as_mut() => ended,
+                () = secrets.too_much() => {
+                    tracing::warn!("a connection was closed: its client goes on bringing PINs though it was told to connect anew");
+                    return;
+                }
             }
-        };
-        if let Err(error) = ended {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "a connection ended with an error"
-            );
         }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "a connection ended with an error"
+        );
     }
-    forget(&secrets).await;
 }
 
 /// Waits for the first of two.
@@ -140,18 +140,6 @@ async fn either<T>(one: impl Future<Output = T>, other: impl Future<Output = ()>
         _ = one => {}
         () = other => {}
     }
-}
-
-/// Wipes the secrets of a connection that is closed. What knew of them beside it may still be on its way out.
-async fn forget(secrets: &Secrets) {
-    let (pause, times) = WIPE_AGAIN;
-    for _ in 0..times {
-        if secrets.wipe() {
-            return;
-        }
-        tokio::time::sleep(pause).await;
-    }
-    tracing::debug!("a PIN that a connection brought could not be wiped from the connection's memory");
 }
 
 /// Adds health and reflection to the services of the contract.

@@ -26,6 +26,9 @@ const WITH_PIN: [&str; 7] = [
 /// Of a stream, the options are in its first octets. Pieces are kept until so many have come, the last of them whole.
 const FIRST: usize = 4 << 10;
 
+/// A PIN is not looked for beyond that length.
+const LONGEST: usize = 256;
+
 /// What has come of a request; in its extensions.
 #[derive(Clone, Default)]
 struct Brought(Arc<Mutex<Vec<Bytes>>>);
@@ -42,26 +45,42 @@ impl Confidence {
         Self(brought.zip(secrets))
     }
 
-    /// If there is a PIN in a message, its octets are wiped when the connection has ended, which it will before long.
-    pub(super) fn wipe_if(&self, pin: &[u8]) {
-        if !pin.is_empty()
+    /// If there are PINs in a message, their octets are wiped when the connection has ended, which it will before long.
+    pub(super) fn wipe_if(&self, pins: &[&[u8]]) {
+        if pins.iter().any(|pin| !pin.is_empty())
             && let Some((Brought(octets), secrets)) = &self.0
         {
-            secrets.keep(std::mem::take(
-                &mut *octets.lock().unwrap_or_else(PoisonError::into_inner),
-            ));
+            let mut octets = std::mem::take(&mut *octets.lock().unwrap_or_else(PoisonError::into_inner));
+            // Not the rest of a long message: every piece has a whole buffer.
+            octets.retain(|piece| pins.iter().any(|pin| may_have(piece, pin)));
+            secrets.keep(octets);
         }
     }
 
     /// The same for a message whose own memory is held by more than the PIN: by other fields, or by a stream to its end.
     pub(super) fn wipe_shared_if(&self, pin: &Bytes) {
-        self.wipe_if(pin);
+        self.wipe_if(&[pin]);
         if !pin.is_empty()
             && let Some((_, secrets)) = &self.0
         {
             secrets.keep([pin.clone()]);
         }
     }
+}
+
+/// Whether some of a PIN is in a piece, be it that the PIN begins or ends in another one.
+fn may_have(piece: &[u8], pin: &[u8]) -> bool {
+    if pin.is_empty() || piece.is_empty() {
+        return false;
+    }
+    // What is so long is no PIN, and not worth the search.
+    pin.len() > LONGEST
+        || piece.len() < pin.len()
+        || piece.windows(pin.len()).any(|window| window == pin)
+        || (1..pin.len()).any(|at| {
+            let (front, back) = pin.split_at(at);
+            piece.ends_with(front) || piece.starts_with(back)
+        })
 }
 
 /// Keeps what comes of requests that may carry a PIN.
@@ -144,5 +163,23 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Kept<B> {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_have;
+
+    #[test]
+    fn a_piece_with_some_of_a_pin_is_told_from_one_without() {
+        for piece in ["pin 1234 more", "1234", "its beginning 12", "34 its end", "23", "4"] {
+            assert!(may_have(piece.as_bytes(), b"1234"), "{piece}");
+        }
+        for piece in ["nothing of it", "12 or 34 amid", " 2341 "] {
+            assert!(!may_have(piece.as_bytes(), b"1234"), "{piece}");
+        }
+        assert!(!may_have(b"any", b""));
+        assert!(!may_have(b"", b"1234"));
+        assert!(may_have(b"any", &[b'1'; 1000]), "too long to be looked for");
     }
 }

@@ -54,7 +54,7 @@ impl TokenService for Tokens {
         request: Request<UnlockTokenRequest>,
     ) -> Result<Response<UnlockTokenResponse>, Status> {
         let call = call::of(&request, "chancery.v1.TokenService/UnlockToken")?;
-        Confidence::of(&request).wipe_if(&request.get_ref().pin);
+        Confidence::of(&request).wipe_if(&[&request.get_ref().pin]);
         let UnlockTokenRequest {
             name,
             pin,
@@ -81,7 +81,7 @@ impl TokenService for Tokens {
     async fn change_pin(&self, request: Request<ChangePinRequest>) -> Result<Response<ChangePinResponse>, Status> {
         let call = call::of(&request, "chancery.v1.TokenService/ChangePin")?;
         let ChangePinRequest { old_pin, new_pin, .. } = request.get_ref();
-        Confidence::of(&request).wipe_if(if old_pin.is_empty() { new_pin } else { old_pin });
+        Confidence::of(&request).wipe_if(&[old_pin, new_pin]);
         let ChangePinRequest { name, old_pin, new_pin } = request.into_inner();
         let [old, new] = [old_pin, new_pin].map(|pin| Zeroizing::new(Vec::from(pin)));
         let work = async {

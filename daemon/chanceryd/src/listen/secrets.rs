@@ -1,8 +1,9 @@
-//! What a connection has been given in confidence, and how it is forgotten.
+//! What a connection has been given in confidence, and when that ends it.
 //!
 //! The octets of a request lie in a buffer of HTTP/2's that nobody but HTTP/2 can write to, and that it keeps for as long as the
-//! connection is open. So a connection that has brought a PIN is not kept for long: once nothing has run on it for a moment it takes
-//! no further requests (GOAWAY) and ends, and when everything else that knew of those octets is gone, they are wiped here.
+//! connection is open. So a connection that has brought a PIN is not kept for long: once nothing has run on it for a moment, or
+//! much is kept, or some seconds later, it takes no further requests (GOAWAY) and ends. When everything else that knew of those
+//! octets is gone, they are wiped; how, is in [`super::wipe`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,13 +11,27 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
-use zeroize::Zeroize as _;
+
+use super::wipe;
 
 /// A connection that has brought a PIN, and on which nothing has run for so long, is ended. Not at once: a client that makes its
 /// next call just then need not connect anew for it.
 const REST: Duration = Duration::from_secs(1);
+/// So long after it has brought a PIN a connection takes no further requests, though it is in use.
+const LONG: Duration = Duration::from_secs(5);
+/// Nor once so much is kept. A piece may hold a buffer many times its own length.
+const MUCH: Amount = Amount {
+    pieces: 16,
+    octets: 64 << 10,
+};
+/// More than is kept when as many requests as usually may run at once all bring a PIN. It is for a client that goes on with
+/// requests though it was told not to: its connection is closed.
+const TOO_MUCH: Amount = Amount {
+    pieces: 1024,
+    octets: 32 << 20,
+};
 
-/// Octets of one connection that are to be wiped at its end. Cheap to clone; clones are the same.
+/// Octets of one connection that are to be wiped at its end. Cheap to clone; clones are the same, and the last of them wipes.
 #[derive(Clone, Debug, Default)]
 pub struct Secrets(Arc<State>);
 
@@ -24,6 +39,8 @@ pub struct Secrets(Arc<State>);
 struct State {
     octets: Mutex<Vec<Bytes>>,
     came: Notify,
+    much: Notify,
+    too_much: Notify,
     begun: AtomicU64,
     ended: AtomicU64,
 }
@@ -34,15 +51,42 @@ pub(crate) struct Running(Arc<State>);
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.0.wipe_unshared();
         self.0.ended.fetch_add(1, Ordering::Release);
     }
 }
 
+#[derive(Clone, Copy)]
+struct Amount {
+    pieces: usize,
+    octets: usize,
+}
+
+impl Amount {
+    fn of(pieces: &[Bytes]) -> Self {
+        Self {
+            pieces: pieces.len(),
+            octets: pieces.iter().map(Bytes::len).sum(),
+        }
+    }
+
+    fn reaches(self, bound: Self) -> bool {
+        self.pieces >= bound.pieces || self.octets >= bound.octets
+    }
+}
+
 impl Secrets {
-    /// Keeps these until the end, and asks for it.
+    /// Keeps these until the end, and asks for it. What nobody else holds any more is wiped at once.
     pub fn keep(&self, octets: impl IntoIterator<Item = Bytes>) {
-        self.octets().extend(octets);
+        self.0.octets().extend(octets);
+        let kept = self.0.wipe_unshared();
         self.0.came.notify_one();
+        if kept.reaches(MUCH) {
+            self.0.much.notify_one();
+        }
+        if kept.reaches(TOO_MUCH) {
+            self.0.too_much.notify_one();
+        }
     }
 
     /// A request begins.
@@ -51,9 +95,22 @@ impl Secrets {
         Running(Arc::clone(&self.0))
     }
 
-    /// Returns once something is kept and the connection is no longer in use.
+    /// Returns once something was kept, and the connection is no longer in use or has been for long enough.
     pub(crate) async fn out_of_use(&self) {
         self.0.came.notified().await;
+        tokio::select! {
+            () = self.rest() => {}
+            () = self.0.much.notified() => {}
+            () = tokio::time::sleep(LONG) => {}
+        }
+    }
+
+    /// Returns once so much is kept that the connection cannot go on.
+    pub(crate) async fn too_much(&self) {
+        self.0.too_much.notified().await;
+    }
+
+    async fn rest(&self) {
         loop {
             let before = self.0.ended.load(Ordering::Acquire);
             tokio::time::sleep(REST).await;
@@ -63,75 +120,70 @@ impl Secrets {
             }
         }
     }
+}
 
-    /// Wipes what nobody else holds any more. Whether nothing is left.
-    pub(crate) fn wipe(&self) -> bool {
+impl State {
+    /// Wipes what nobody else holds any more; how much is left.
+    fn wipe_unshared(&self) -> Amount {
         let mut octets = self.octets();
-        let mut left: Vec<Bytes> = std::mem::take(&mut *octets).into_iter().filter_map(wipe).collect();
-        if left.len() > 1 {
-            // Pieces of one buffer keep one another from being wiped. The first of them reaches to the buffer's end.
-            left.sort_unstable_by_key(|piece| piece.as_ptr());
-            left.truncate(1);
-            left = left.into_iter().filter_map(wipe).collect();
+        if !octets.is_empty() {
+            *octets = wipe::unshared(std::mem::take(&mut *octets));
         }
-        *octets = left;
-        octets.is_empty()
+        Amount::of(&octets)
     }
 
     fn octets(&self) -> MutexGuard<'_, Vec<Bytes>> {
-        self.0.octets.lock().unwrap_or_else(PoisonError::into_inner)
+        self.octets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Wipes a piece and what lies behind it in its buffer; gives it back if somebody else holds that buffer.
-fn wipe(piece: Bytes) -> Option<Bytes> {
-    match piece.try_into_mut() {
-        Ok(mut piece) => {
-            piece.as_mut().zeroize();
-            piece.spare_capacity_mut().zeroize();
-            None
-        }
-        Err(piece) => Some(piece),
+impl Drop for State {
+    /// Nobody is left who could keep more: neither the connection nor a request of it.
+    fn drop(&mut self) {
+        let octets = self.octets.get_mut().unwrap_or_else(PoisonError::into_inner);
+        wipe::all(std::mem::take(octets));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
     use bytes::BytesMut;
 
     use super::*;
 
-    /// A buffer as HTTP/2 has it, with one PIN in it and then another, and what is in front of them.
-    fn buffer() -> (BytesMut, Bytes, [Bytes; 2]) {
-        let mut buffer = BytesMut::with_capacity(64);
-        buffer.extend_from_slice(b"header 1234 and 5678 rest");
-        let header = buffer.split_to(7).freeze();
-        let first = buffer.split_to(4).freeze();
-        let _between = buffer.split_to(5);
-        let second = buffer.split_to(4).freeze();
-        (buffer, header, [first, second])
+    /// A piece of a buffer, and the rest of it.
+    fn piece() -> (Bytes, BytesMut) {
+        let mut buffer = BytesMut::from(&b"1234 and what follows it"[..]);
+        (buffer.split_to(4).freeze(), buffer)
     }
 
     #[test]
-    fn octets_are_wiped_once_nobody_else_holds_their_buffer() {
-        let (buffer, header, [pin, _]) = buffer();
+    fn what_nobody_else_holds_is_wiped_when_something_is_kept_and_when_a_request_ends() {
         let secrets = Secrets::default();
-        secrets.keep([pin]);
-        assert!(!secrets.wipe(), "the buffer and the header hold the same memory");
-        drop(header);
-        assert!(!secrets.wipe(), "the buffer does");
-        drop(buffer);
-        assert!(secrets.wipe());
+        let kept = || secrets.0.octets().len();
+        let ((one, held), (two, also_held)) = (piece(), piece());
+        secrets.keep([one]);
+        assert_eq!(kept(), 1);
+        drop(held);
+        secrets.keep([two]);
+        assert_eq!(kept(), 1, "the first is gone");
+        drop(also_held);
+        drop(secrets.running());
+        assert_eq!(kept(), 0);
     }
 
     #[test]
-    fn two_pieces_of_one_buffer_do_not_keep_one_another_from_being_wiped() {
-        let (buffer, header, [first, second]) = buffer();
-        let secrets = Secrets::default();
-        secrets.keep([second, first]);
-        drop((buffer, header));
-        assert!(secrets.wipe());
+    fn what_is_kept_after_the_connection_was_forgotten_is_wiped_with_its_last_share() {
+        let connection = Secrets::default();
+        let handler = connection.clone();
+        drop(connection);
+        let (pin, held) = piece();
+        let place = pin.as_ptr().addr();
+        handler.keep([pin]);
+        drop(held);
+        assert!(!wipe::tests::was_wiped(place));
+        drop(handler);
+        assert!(wipe::tests::was_wiped(place));
     }
 
     #[tokio::test(start_paused = true)]
@@ -141,9 +193,37 @@ mod tests {
         assert!(!out_of_use(REST * 10).await, "it has brought nothing");
         let running = secrets.running();
         secrets.keep([Bytes::from_static(b"1234")]);
-        assert!(!out_of_use(REST * 10).await, "a request runs");
+        assert!(!out_of_use(REST * 3).await, "a request runs");
         secrets.keep([Bytes::from_static(b"5678")]);
         drop(running);
         assert!(out_of_use(REST * 3).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_with_a_secret_that_never_rests_is_out_of_use_some_seconds_later() {
+        let secrets = Secrets::default();
+        let _running = secrets.running();
+        secrets.keep([Bytes::from_static(b"1234")]);
+        let begun = tokio::time::Instant::now();
+        secrets.out_of_use().await;
+        assert_eq!(begun.elapsed(), LONG);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_keeps_bringing_secrets_is_out_of_use_at_once_and_cannot_go_on_for_ever() {
+        let secrets = Secrets::default();
+        let _running = secrets.running();
+        let begun = tokio::time::Instant::now();
+        for _ in 0..MUCH.pieces {
+            secrets.keep([Bytes::from_static(b"1234")]);
+        }
+        secrets.out_of_use().await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        let cannot_go_on = async || tokio::time::timeout(LONG, secrets.too_much()).await.is_ok();
+        assert!(!cannot_go_on().await, "its client may not have heard yet");
+        for _ in 0..TOO_MUCH.pieces {
+            secrets.keep([Bytes::from_static(b"1234")]);
+        }
+        assert!(cannot_go_on().await);
     }
 }
