@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming as Content;
@@ -21,7 +22,7 @@ use tower::{Layer as _, Service, ServiceExt as _};
 
 use crate::config::Limits;
 use crate::grpc::{BroughtLayer, StatusLayer};
-use crate::listen::{Connection, Incoming};
+use crate::listen::{Connection, Incoming, Secrets};
 use crate::metrics::{CountLayer, Requests};
 use crate::request_id::RequestIdLayer;
 
@@ -37,6 +38,9 @@ const PENDING_RESETS: usize = 64;
 /// How many times `limits.metadata_bytes` HTTP/2 lets pass, so that who is over it is told so in gRPC's own way. Beyond that it
 /// answers with a bare 431.
 const METADATA_ROOM: u32 = 4;
+
+/// So long the end of an answer may take to reach a client that is told to end its connection.
+const LAST_OCTETS: Duration = Duration::from_secs(2);
 
 /// Serves until `stop` is done, and then until the last request has been answered. What is asked is counted in `requests`.
 pub async fn serve(
@@ -123,6 +127,10 @@ async fn serve_connection<S, B>(
                     tracing::warn!("a connection was closed: its client goes on bringing PINs though it was told to connect anew");
                     return;
                 }
+                () = deserted(&secrets) => {
+                    tracing::debug!("a connection was closed: nothing runs on it, and its client does not end it");
+                    return;
+                }
             }
         }
     };
@@ -132,6 +140,13 @@ async fn serve_connection<S, B>(
             "a connection ended with an error"
         );
     }
+}
+
+/// Returns once nothing has run on a connection for a while, although its client was told to end it: it has stopped, or holds up
+/// whoever waits for the connection's end.
+async fn deserted(secrets: &Secrets) {
+    secrets.rest().await;
+    tokio::time::sleep(LAST_OCTETS).await;
 }
 
 /// Waits for the first of two.

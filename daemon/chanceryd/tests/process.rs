@@ -11,6 +11,7 @@
 mod daemon;
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::process::Stdio;
@@ -175,6 +176,24 @@ async fn a_stop_waits_for_running_requests_but_takes_no_more_connections() {
     assert!(daemon.is_running(), "{}", scene.log());
     drop((running, health));
     // Long before the deadline of 30 seconds.
+    assert_eq!(daemon.wait(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_not_held_up_by_clients_that_have_stopped() {
+    let scene = Scene::new("[limits]\ndrain = \"1h\"\n");
+    let mut daemon = Daemon::start(&scene);
+    let mut stopped = Vec::new();
+    // SETTINGS, and never a word after that, whatever is asked.
+    for beginning in [b"".as_slice(), b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"] {
+        let mut stream = std::os::unix::net::UnixStream::connect(scene.socket()).unwrap();
+        stream.write_all(beginning).unwrap();
+        stopped.push(stream);
+    }
+    // By now both have been accepted.
+    let mut health = HealthClient::new(scene.connect().await.unwrap());
+    health.check(HealthCheckRequest::default()).await.unwrap();
+    daemon.signal(Signal::TERM);
     assert_eq!(daemon.wait(), Some(0));
 }
 

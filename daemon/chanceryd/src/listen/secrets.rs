@@ -110,7 +110,8 @@ impl Secrets {
         self.0.too_much.notified().await;
     }
 
-    async fn rest(&self) {
+    /// Returns once nothing has run for a moment.
+    pub(crate) async fn rest(&self) {
         loop {
             let before = self.0.ended.load(Ordering::Acquire);
             tokio::time::sleep(REST).await;
