@@ -25,15 +25,17 @@ sign = key_service_pb2.KeyServiceSignRequest(
     digest=bytes(32),
     pin=sys.stdin.buffer.read(),
 )
-running = collections.deque()
-for _ in range(CALLS):
-    if len(running) == AT_ONCE:
-        running.popleft().result()
-    running.append(keys.Sign.future(sign, timeout=DEADLINE))
-for call in running:
-    call.result()
+try:
+    running = collections.deque()
+    for _ in range(CALLS):
+        if len(running) == AT_ONCE:
+            running.popleft().result()
+        running.append(keys.Sign.future(sign, timeout=DEADLINE))
+    for call in running:
+        call.result()
+finally:
+    # What is subscribed to keeps Python from its end.
+    CHANNEL.unsubscribe(note)
+    CHANNEL.close()
 connected = seen.count(grpc.ChannelConnectivity.READY)
 assert connected >= CONNECTIONS, f"{CALLS} calls over {connected} connections"
-# What is subscribed to keeps Python from its end.
-CHANNEL.unsubscribe(note)
-CHANNEL.close()
