@@ -2,7 +2,7 @@
 //!
 //! The octets of a request lie in a buffer of HTTP/2's that nobody but HTTP/2 can write to, and that it keeps for as long as the
 //! connection is open. So a connection that has brought a PIN is not kept for long: once nothing has run on it for a moment, or
-//! much is kept, or some seconds later, it takes no further requests (GOAWAY) and ends. When everything else that knew of those
+//! much is kept, or some time later, it takes no further requests (GOAWAY) and ends. When everything else that knew of those
 //! octets is gone, they are wiped; how, is in [`super::wipe`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,11 +17,12 @@ use super::wipe;
 /// A connection that has brought a PIN, and on which nothing has run for so long, is ended. Not at once: a client that makes its
 /// next call just then need not connect anew for it.
 const REST: Duration = Duration::from_secs(1);
-/// So long after it has brought a PIN a connection takes no further requests, though it is in use.
-const LONG: Duration = Duration::from_secs(5);
+/// So long after it has brought a PIN a connection takes no further requests, though it is in use. Not sooner: there are clients,
+/// hyper's among them, that fail a call which they were about to send just then.
+const LONG: Duration = Duration::from_secs(60);
 /// Nor once so much is kept. A piece may hold a buffer many times its own length.
 const MUCH: Amount = Amount {
-    pieces: 16,
+    pieces: 128,
     octets: 64 << 10,
 };
 /// More than is kept when as many requests as usually may run at once all bring a PIN. It is for a client that goes on with
