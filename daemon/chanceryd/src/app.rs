@@ -92,7 +92,7 @@ pub enum AppError {
     Task(#[from] JoinError),
 }
 
-/// Starts everything, serves until told to stop, drains. What is returned is the trail, for the last record.
+/// Starts everything, serves until told to stop, drains. For the last record the trail is in `before_sleep`.
 ///
 /// # Errors
 /// When anything that was configured cannot be started, or the server fails.
@@ -102,7 +102,7 @@ pub async fn serve(
     level: LevelHandle,
     activated: Activated,
     before_sleep: &BeforeSleep,
-) -> Result<Trail, AppError> {
+) -> Result<(), AppError> {
     // Before anything else: a reload or a stop during the start must not kill the process.
     let mut signals = Signals::listen().map_err(AppError::Signals)?;
     let audit = Trail::open(&config.audit.file, config.audit.sync)?;
@@ -200,7 +200,7 @@ pub async fn serve(
     if tokio::time::timeout(TOKENS_STOP, tokens.shutdown()).await.is_err() {
         tracing::warn!("a token did not finish in time; it is left as it is");
     }
-    Ok(audit)
+    Ok(())
 }
 
 async fn drain_requests(

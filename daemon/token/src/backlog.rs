@@ -5,12 +5,14 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
+
+use crate::board::lock;
 
 /// How long a rest takes at most.
 const LONGEST: Duration = Duration::from_millis(2);
@@ -60,8 +62,7 @@ impl Backlog {
     /// A place for one more token.
     pub(crate) fn share(&self) -> Share {
         let until = Arc::new(AtomicU64::new(0));
-        let mut tokens = self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        tokens.push(Arc::clone(&until));
+        lock(&self.0.tokens).push(Arc::clone(&until));
         Share {
             origin: self.0.origin,
             until,
@@ -70,7 +71,7 @@ impl Backlog {
 
     fn rest_at(&self, now: Duration) -> Option<Duration> {
         let now = nanoseconds(now);
-        let tokens = self.0.tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        let tokens = lock(&self.0.tokens);
         let busy = tokens.iter().map(|until| until.load(Ordering::Relaxed));
         let first = busy.filter(|until| *until > now).min()?;
         let rest = Duration::from_nanos((first - now) / PART).min(LONGEST);

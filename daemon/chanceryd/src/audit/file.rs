@@ -16,7 +16,10 @@ use super::{AuditError, moved};
 use crate::caller::hex;
 
 /// How far back from the end a record is looked for.
-pub(super) const WINDOW: u64 = 16 * MAX_LINE as u64;
+const WINDOW: u64 = 16 * MAX_LINE as u64;
+
+/// Files are opened neither through a link to wherever it leads, nor into a pipe that nobody empties.
+pub(super) const CAREFULLY: OFlags = OFlags::NOFOLLOW.union(OFlags::NONBLOCK);
 
 /// So many records at most are written before `FILE.head` says so.
 const MAX_BEHIND: u64 = 64;
@@ -289,12 +292,8 @@ struct Tail {
 
 impl Tail {
     /// `None` if there are bytes and no intact record near the end of them.
-    fn read(mut file: &File) -> io::Result<Option<Self>> {
-        let length = file.seek(SeekFrom::End(0))?;
-        let start = length.saturating_sub(WINDOW);
-        file.seek(SeekFrom::Start(start))?;
-        let mut bytes = Vec::new();
-        file.take(WINDOW).read_to_end(&mut bytes)?;
+    fn read(file: &File) -> io::Result<Option<Self>> {
+        let (bytes, start) = window(file)?;
         let ends_with_newline = bytes.last().is_none_or(|&byte| byte == b'\n');
         let body = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         if body.is_empty() {
@@ -339,6 +338,16 @@ impl Tail {
     }
 }
 
+/// The end of a file as far as a record is looked for in it, and where that begins.
+pub(super) fn window(mut file: &File) -> io::Result<(Vec<u8>, u64)> {
+    let length = file.seek(SeekFrom::End(0))?;
+    let start = length.saturating_sub(WINDOW);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(WINDOW).read_to_end(&mut bytes)?;
+    Ok((bytes, start))
+}
+
 /// `FILE.head`.
 pub(crate) fn head_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -347,15 +356,13 @@ pub(crate) fn head_path(path: &Path) -> PathBuf {
 }
 
 fn open(path: &Path, append: bool) -> io::Result<File> {
-    // Neither through a link to wherever it leads, nor into a pipe that nobody empties.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let opened = OpenOptions::new()
         .read(true)
         .write(!append)
         .append(append)
         .create(true)
         .mode(0o600)
-        .custom_flags(flags.bits().cast_signed())
+        .custom_flags(CAREFULLY.bits().cast_signed())
         .open(path);
     let file = opened.map_err(|error| match Errno::from_io_error(&error) {
         Some(Errno::LOOP) => io::Error::other("it is a symbolic link; name the file that it leads to"),

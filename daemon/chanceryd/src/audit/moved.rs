@@ -1,14 +1,12 @@
 //! Where the chain ends if its file was moved away, as for a rotation, and the daemon killed before `FILE.head` named the last
 //! record: in a file beside the trail whose name begins as its own does.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::fs::{self, OpenOptions};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use rustix::fs::OFlags;
-
-use super::file::{End, WINDOW};
+use super::file::{CAREFULLY, End, window};
 use super::record;
 
 /// More files than that are not looked into.
@@ -28,15 +26,14 @@ pub(super) fn end_behind(path: &Path, known: End) -> Option<End> {
 
 /// As far as the records at the end of a file follow `known`.
 fn follow(path: &Path, known: End) -> io::Result<Option<End>> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let mut file = OpenOptions::new()
+    let file = OpenOptions::new()
         .read(true)
-        .custom_flags(flags.bits().cast_signed())
+        .custom_flags(CAREFULLY.bits().cast_signed())
         .open(path)?;
     if !file.metadata()?.is_file() {
         return Ok(None);
     }
-    let octets = last_octets(&mut file)?;
+    let (octets, _) = window(&file)?;
     let lines = octets.split(|&octet| octet == b'\n');
     let mut records = lines.filter_map(record::decode).filter(|record| record.intact);
     if !records.any(|record| record.seq == known.seq && record.hash == known.hash) {
@@ -53,12 +50,4 @@ fn follow(path: &Path, known: End) -> io::Result<Option<End>> {
         };
     }
     Ok((end != known).then_some(end))
-}
-
-fn last_octets(file: &mut File) -> io::Result<Vec<u8>> {
-    let length = file.seek(SeekFrom::End(0))?;
-    file.seek(SeekFrom::Start(length.saturating_sub(WINDOW)))?;
-    let mut octets = Vec::new();
-    file.take(WINDOW).read_to_end(&mut octets)?;
-    Ok(octets)
 }

@@ -52,20 +52,18 @@ pub fn run(file: &Path) -> ExitCode {
     drop(within);
     // Drops what the drain's deadline left; each such request still records in the audit trail that it was abandoned.
     runtime.shutdown_timeout(LAST_WORDS);
-    match served {
-        Ok(audit) => {
-            audit.finish();
-            if let Err(error) = audit.note("stopped", "") {
-                tracing::error!(%error, "the end could not be recorded");
-            }
-            audit.flush();
-            ExitCode::SUCCESS
+    if let Some(audit) = before_sleep.audit() {
+        audit.finish();
+        if served.is_ok()
+            && let Err(error) = audit.note("stopped", "")
+        {
+            tracing::error!(%error, "the end could not be recorded");
         }
+        audit.flush();
+    }
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if let Some(audit) = before_sleep.audit() {
-                audit.finish();
-                audit.flush();
-            }
             let error = with_causes(&error);
             tracing::error!(error, "cannot go on");
             fail(1, error)

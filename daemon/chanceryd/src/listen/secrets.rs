@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_with_a_secret_that_never_rests_is_out_of_use_some_seconds_later() {
+    async fn a_connection_with_a_secret_that_never_rests_is_out_of_use_a_while_later() {
         let secrets = Secrets::default();
         let _running = secrets.running();
         secrets.keep([Bytes::from_static(b"1234")]);
