@@ -28,12 +28,13 @@ mod verify;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use crate::ration::Ration;
+use crate::sync::lock;
 use file::Writer;
 use kept::{Kept, When};
 use record::{Body, EventBody};
@@ -122,7 +123,7 @@ struct Last(Mutex<Option<Instant>>);
 impl Last {
     /// Whether it is to be done now, and then it counts as done.
     fn is_due(&self, every: Duration) -> bool {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = lock(&self.0);
         // A clock that ticks as often is sometimes a little early.
         let due = last.is_none_or(|last| last.elapsed() >= every - every / 4);
         if due {
@@ -320,7 +321,7 @@ impl Trail {
 
     fn state(&self) -> MutexGuard<'_, State> {
         // A panic under the lock leaves either the old state or the new one: the state moves after the write.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 
     /// Under the writer's lock, so that the last to tell is the last to have changed it.

@@ -18,11 +18,13 @@ mod key;
 #[cfg(test)]
 pub(crate) mod test_certificates;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use chancery_smime::certificate::Certificate;
 use chancery_token::{Catalogue, TokenHandle};
 use tokio::sync::watch;
+
+use crate::sync;
 
 pub use address::normal_address;
 pub use identity::{Binding, Identity};
@@ -83,7 +85,7 @@ impl Directory {
         }
         let next = Arc::new(self.build(&snapshot).await);
         let index = Arc::clone(&next.index);
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = next;
+        *sync::write(&self.current) = next;
         index
     }
 
@@ -101,7 +103,7 @@ impl Directory {
     /// Replaces the certificates of the configured directory, after a reload. Those that belong to keys reach the tokens
     /// on their own way; what counts here are the issuers.
     pub fn set_certificates(&self, certificates: &[Vec<u8>]) {
-        *self.certificates.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(readable(certificates));
+        *sync::write(&self.certificates) = Arc::new(readable(certificates));
     }
 
     /// The tokens, in the order that [`Replica::token`] counts in.
@@ -138,16 +140,16 @@ impl Directory {
             certificates: directory.configured(),
             index: Arc::new(index),
         };
-        *directory.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fixed);
+        *sync::write(&directory.current) = Arc::new(fixed);
         directory
     }
 
     fn snapshot(&self) -> Arc<Snapshot> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&sync::read(&self.current))
     }
 
     fn configured(&self) -> Arc<Vec<Certificate>> {
-        Arc::clone(&self.certificates.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&sync::read(&self.certificates))
     }
 
     fn is_current(&self, snapshot: &Snapshot) -> bool {

@@ -40,5 +40,6 @@ pub mod server;
 mod share;
 pub mod spool;
 pub mod state;
+mod sync;
 pub mod traces;
 pub mod wire;

@@ -2,11 +2,12 @@
 //! he can would otherwise fill a disk with the answers, and where it is the audit trail's nobody could use a key any more.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::caller::Caller;
 use crate::share::Holder;
+use crate::sync::lock;
 
 /// One caller's: so many at once, and then one each [`OWN_PACE`].
 const OWN: u32 = 30;
@@ -150,7 +151,7 @@ impl LogRation {
     /// Whether `what` is said of the caller, if it is known, now.
     pub(crate) fn allows(&self, caller: Option<&Caller>, what: &str) -> bool {
         let now = Instant::now();
-        let mut ration = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ration = lock(&self.0);
         let left_out = ration.take_left_out(now, false);
         let allows = ration.allows(caller.map(Holder::of), now);
         drop(ration);

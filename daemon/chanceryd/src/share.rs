@@ -1,9 +1,10 @@
 //! How much one caller may have at once, connections or message operations, so that nobody takes all there is.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::caller::Caller;
+use crate::sync::lock;
 
 /// Who counts as one caller: a user, or the holder of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,7 +61,7 @@ impl Shares {
 
     fn open(&self) -> MutexGuard<'_, HashMap<Holder, usize>> {
         // A count goes up or down in one step; no panic leaves it in between.
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
 }
 

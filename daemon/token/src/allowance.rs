@@ -12,7 +12,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::board::lock;
+use crate::sync::lock;
 
 /// So much may be done with a token's keys.
 #[derive(Debug)]

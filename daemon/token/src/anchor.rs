@@ -12,7 +12,7 @@ mod unlock;
 
 use std::{
     sync::{
-        Arc, PoisonError,
+        Arc,
         mpsc::{Receiver, RecvTimeoutError, SyncSender},
     },
     time::{Duration, Instant},
@@ -30,6 +30,7 @@ use crate::{
     pin::{PinChange, Unlock},
     shared::Shared,
     status::TokenState,
+    sync,
 };
 use attach::Attached;
 use ladder::Ladder;
@@ -269,7 +270,7 @@ impl Anchor {
         self.shared.clear_live();
         let result = {
             // Nobody is in the middle of an operation when the login ends.
-            let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
+            let _alone = sync::write(&self.shared.calls);
             attached.session.logout().map_err(Failure::from)
         };
         self.shared.board.update(|status| {
@@ -293,7 +294,7 @@ impl Anchor {
     fn leave(&mut self) {
         self.shared.pins.forget();
         if let Some(attached) = &self.attached {
-            let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
+            let _alone = sync::write(&self.shared.calls);
             if let Err(error) = attached.session.logout() {
                 tracing::debug!(token = self.shared.name, %error, "C_Logout failed");
             }

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::board::lock;
+use crate::sync::lock;
 
 /// How long a rest takes at most.
 const LONGEST: Duration = Duration::from_millis(2);

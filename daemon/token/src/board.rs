@@ -6,7 +6,7 @@
 use std::{
     borrow::Cow,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -19,6 +19,7 @@ use crate::{
     error::TokenError,
     metrics::{MetricsSnapshot, Tally},
     status::{PinStatus, TokenState, TokenStatus},
+    sync::lock,
 };
 
 /// Whoever is told of every change.
@@ -259,11 +260,6 @@ impl Board {
     pub(crate) fn announce(&self) {
         self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
-}
-
-/// Nothing in this crate leaves a value half changed when it panics, so a poisoned lock is as good as another.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

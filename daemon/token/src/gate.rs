@@ -8,7 +8,7 @@ use std::sync::{
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::board::lock;
+use crate::sync::lock;
 
 /// Why a token takes no new work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

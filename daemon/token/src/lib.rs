@@ -69,6 +69,7 @@ pub mod remedy;
 mod shared;
 mod signature;
 mod status;
+mod sync;
 mod tokens;
 mod trace;
 mod tries;

@@ -15,7 +15,7 @@ mod thread;
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -25,6 +25,7 @@ use cryptoki_sys::{CK_RV, CKR_OK};
 use serde::{Deserialize, Serialize};
 
 use crate::ckr::Ckr;
+use crate::sync::lock;
 pub use histogram::{BOUNDS, Histogram, HistogramSnapshot};
 pub(crate) use tally::Tally;
 pub(crate) use thread::{count_on_this_thread, counted, logged_in};
@@ -156,7 +157,7 @@ impl Metrics {
         if rv == CKR_OK || (function == Function::C_Decrypt && Ckr(rv).may_be_the_padding(true)) {
             return;
         }
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = lock(&self.failures);
         *failures.entry((index, Ckr(rv).common().0)).or_default() += 1;
     }
 
@@ -199,7 +200,7 @@ impl Metrics {
             function,
             durations: durations.snapshot(),
         });
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = lock(&self.failures);
         let failures = failures
             .iter()
             .map(|(&(function, ckr), &count)| FailuresSnapshot { function, ckr, count });

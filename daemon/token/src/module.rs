@@ -17,11 +17,11 @@ use cryptoki::{
 };
 
 use crate::{
-    board::lock,
     ckr::Failure,
     config::TokenSelector,
     error::ModuleError,
     raw::{LoadFailure, RawModule},
+    sync::lock,
 };
 
 /// Events of slots that are fetched at once: a module that always has one more is not listened to for ever.
@@ -128,7 +128,7 @@ impl Module {
         last: Option<Slot>,
         alive: &mut dyn FnMut(),
     ) -> Result<Search, Failure> {
-        let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut claims = lock(&self.claims);
         let (mut seen, mut unreadable) = (0, None);
         let mut found: Vec<(Slot, TokenInfo)> = Vec::new();
         for slot in self.context.get_slots_with_token()? {
@@ -169,10 +169,7 @@ impl Module {
     }
 
     pub(crate) fn release(&self, slot: Slot) {
-        self.claims
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&slot.id());
+        lock(&self.claims).remove(&slot.id());
     }
 
     /// A token of this module is in a slot from which it can be taken.
@@ -210,7 +207,7 @@ impl Module {
     /// # Errors
     /// What C_Initialize answered; the library is of no use until it has been asked again.
     pub(crate) fn restart_if_unused(&self) -> Result<bool, Failure> {
-        let claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
+        let claims = lock(&self.claims);
         if !claims.is_empty() {
             return Ok(false);
         }
@@ -275,13 +272,13 @@ pub(crate) struct Loading {
 
 impl Loading {
     pub(crate) fn finish(&self, outcome: Result<Arc<Module>, ModuleError>) {
-        *self.outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        *lock(&self.outcome) = Some(outcome);
         self.done.notify_all();
     }
 
     /// The outcome, whenever it comes.
     pub(crate) fn outcome(&self) -> Result<Arc<Module>, ModuleError> {
-        let mut outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut outcome = lock(&self.outcome);
         loop {
             if let Some(outcome) = &*outcome {
                 return outcome.clone();
@@ -292,7 +289,7 @@ impl Loading {
 
     /// The outcome, if it comes within this time.
     pub(crate) fn wait(&self, patience: Duration) -> Option<Result<Arc<Module>, ModuleError>> {
-        let outcome = self.outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = lock(&self.outcome);
         let (outcome, _) = self
             .done
             .wait_timeout_while(outcome, patience, |outcome| outcome.is_none())

@@ -3,10 +3,10 @@
 use std::sync::Mutex;
 
 use crate::{
-    board::lock,
     error::TokenError,
     guard::{Attempt, Barred, PinGuard},
     pin::{Pin, PinEntry, Unlock},
+    sync::lock,
 };
 
 /// What an administrator's PIN is worth before the token is asked.

@@ -4,13 +4,14 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, Thread},
     time::{Duration, Instant},
 };
 
+use crate::sync::lock;
 use crate::wait::{look_for, several_processors};
 
 /// How long a worker that has run out of jobs looks for the next one before it sleeps. A caller with one request in flight
@@ -220,7 +221,7 @@ impl<T> Queue<T> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<T>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -12,15 +12,8 @@ use std::{
 use cryptoki::slot::Slot;
 
 use crate::{
-    anchor::Command,
-    board::{Board, lock},
-    capabilities::Capabilities,
-    catalogue::KeyAlgorithm,
-    jobs::Jobs,
-    key::KeyId,
-    module::Module,
-    pins::Pins,
-    tries::Tries,
+    anchor::Command, board::Board, capabilities::Capabilities, catalogue::KeyAlgorithm, jobs::Jobs, key::KeyId,
+    module::Module, pins::Pins, sync::lock, tries::Tries,
 };
 
 pub(crate) struct Shared {

@@ -5,7 +5,7 @@ mod keep_alive;
 mod operate;
 
 use std::{
-    sync::{Arc, PoisonError, atomic::Ordering, mpsc},
+    sync::{Arc, atomic::Ordering, mpsc},
     time::{Duration, Instant},
 };
 
@@ -20,6 +20,7 @@ use crate::{
     metrics::count_on_this_thread,
     queue::Next,
     shared::{Live, LiveKey, Shared},
+    sync,
 };
 use operate::{Fault, Operation};
 
@@ -246,12 +247,12 @@ impl Worker {
             return Err(Fault::from(self.shared.board.unavailable()));
         };
         let result = if key.always_authenticate {
-            let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
+            let _alone = sync::write(&self.shared.calls);
             self.check_that_it_lasts(live)?;
             let pin = operation.context_pin()?;
             operation.run(&open.session, &job.work, Some(&pin))
         } else {
-            let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+            let _calls = sync::read(&self.shared.calls);
             self.check_that_it_lasts(live)?;
             operation.run(&open.session, &job.work, None)
         };
@@ -260,7 +261,7 @@ impl Worker {
     }
 
     fn open_session(&self, live: &Live) -> Result<OpenSession, Fault> {
-        let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+        let _calls = sync::read(&self.shared.calls);
         // Nobody would close a session that is opened once the anchor has closed them all.
         self.check_that_it_lasts(live)?;
         let session = live.module.context.open_ro_session(live.slot).map_err(Failure::from)?;
@@ -341,7 +342,7 @@ impl Worker {
     fn close_session(&mut self) {
         if let Some(open) = self.session.take() {
             self.shared.board.sessions.fetch_sub(1, Ordering::Relaxed);
-            let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+            let _calls = sync::read(&self.shared.calls);
             if !self.shared.is_attached(open.attachment) {
                 std::mem::forget(open.session);
             } else if let Err(error) = open.session.close() {

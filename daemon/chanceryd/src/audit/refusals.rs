@@ -1,14 +1,15 @@
 //! Refusals: a few of each caller's one by one, and how many there were beside. Whoever asks for what he may not have must not
 //! fill the disk, since then nobody can use a key any more. What used a key is not concerned: of that nothing is left out.
 
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::record::{Body, CallerCount, EventBody};
 use super::{AuditError, Event, Trail};
 use crate::ration::Ration;
 use crate::share::Holder;
+use crate::sync::lock;
 
 impl Trail {
     /// Writes that something was refused before it could touch a key. False if the caller has had too many refusals of late, so
@@ -64,6 +65,6 @@ impl Trail {
 
     fn refusals(&self) -> MutexGuard<'_, Ration> {
         // A panic leaves at worst one that is counted twice.
-        self.0.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.refusals)
     }
 }

@@ -2,7 +2,7 @@
 //! the connection, which wipes them at its end.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use tower::{Layer, Service};
 
 use crate::listen::{ConnectInfo, Secrets};
+use crate::sync::lock;
 
 /// The methods whose messages may carry a PIN, but for `AgentService.Attend`, whose connection lasts as long as its agent.
 const WITH_PIN: [&str; 7] = [
@@ -50,7 +51,7 @@ impl Confidence {
         if pins.iter().any(|pin| !pin.is_empty())
             && let Some((Brought(octets), secrets)) = &self.0
         {
-            let mut octets = std::mem::take(&mut *octets.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut octets = std::mem::take(&mut *lock(octets));
             // Not the rest of a long message: every piece has a whole buffer.
             octets.retain(|piece| pins.iter().any(|pin| may_have(piece, pin)));
             secrets.keep(octets);
@@ -145,10 +146,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Kept<B> {
         if let (Some(Brought(octets)), Some(Ok(frame))) = (&self.brought, &frame)
             && let Some(piece) = frame.data_ref()
         {
-            octets
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(piece.clone());
+            lock(octets).push(piece.clone());
             self.room = self.room.saturating_sub(piece.len());
             if self.room == 0 {
                 self.brought = None;

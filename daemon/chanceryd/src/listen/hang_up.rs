@@ -1,7 +1,9 @@
 //! How a connection is ended from inside a request.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Waker};
+
+use crate::sync::lock;
 
 /// Ends the connection that it belongs to, with all requests on it. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +43,6 @@ impl HangUp {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }

@@ -14,6 +14,8 @@ use tokio::sync::Notify;
 
 use super::wipe;
 
+use crate::sync::lock;
+
 /// A connection that has brought a PIN, and on which nothing has run for so long, is ended. Not at once: a client that makes its
 /// next call just then need not connect anew for it.
 const REST: Duration = Duration::from_secs(1);
@@ -135,7 +137,7 @@ impl State {
     }
 
     fn octets(&self) -> MutexGuard<'_, Vec<Bytes>> {
-        self.octets.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.octets)
     }
 }
 

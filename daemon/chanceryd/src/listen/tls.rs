@@ -3,7 +3,7 @@
 use std::io::{self, Read as _};
 use std::net;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::ListenError;
 use crate::config::Tls;
 use crate::permissions::{self, PermissionError};
+use crate::sync;
 
 /// No file of certificates or keys is longer.
 const MAX_BYTES: u64 = 4 << 20;
@@ -82,12 +83,12 @@ impl LiveTls {
     /// When one of them cannot be used.
     pub fn reload(&self, tls: &Tls) -> Result<(), TlsError> {
         let acceptor = acceptor(tls)?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+        *sync::write(&self.0) = acceptor;
         Ok(())
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        sync::read(&self.0).clone()
     }
 }
 

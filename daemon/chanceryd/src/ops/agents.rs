@@ -7,7 +7,7 @@
 //! ```
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime};
 
 use chancery_token::Pin;
@@ -20,6 +20,7 @@ use crate::audit::Event;
 use crate::caller::Caller;
 use crate::directory::Key;
 use crate::policy::Operation;
+use crate::sync::lock;
 
 /// How long somebody may take to answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -155,7 +156,7 @@ impl Agents {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

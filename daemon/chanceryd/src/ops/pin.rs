@@ -4,7 +4,7 @@
 //! has unlocked the token anew.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use chancery_token::{Pin, TokenError};
 
@@ -14,6 +14,7 @@ use super::{Call, Context, OpError};
 use crate::audit::Event;
 use crate::directory::Key;
 use crate::share::Holder;
+use crate::sync::lock;
 
 /// Wrong PINs in a row that a caller may give for a token.
 const TRIES: u8 = 3;
@@ -26,7 +27,7 @@ pub(super) struct WrongPins(Mutex<HashMap<(String, Holder), u8>>);
 impl WrongPins {
     /// Somebody has unlocked the token: all callers may try anew.
     pub(super) fn forget(&self, token: &str) {
-        let mut wrong = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wrong = lock(&self.0);
         wrong.retain(|(of, _), _| of != token);
     }
 
@@ -38,7 +39,7 @@ impl WrongPins {
         is_right: impl FnOnce() -> Result<bool, TokenError>,
     ) -> Result<(), OpError> {
         // Held meanwhile, so that of many at once each counts.
-        let mut wrong = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wrong = lock(&self.0);
         let token = token.to_owned();
         let place = (token.clone(), holder);
         let before = wrong.get(&place).copied().unwrap_or(0);

@@ -1,9 +1,10 @@
 //! The grants in force, replaceable while requests are being decided.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 
 use super::{Decision, Grants, Operation, Target};
 use crate::caller::Caller;
+use crate::sync;
 
 /// A cheap handle to the grants in force. Clones see a replacement at once.
 #[derive(Debug, Clone, Default)]
@@ -20,12 +21,12 @@ impl Live {
     #[must_use]
     pub fn load(&self) -> Arc<Grants> {
         // The lock is held for a clone or a store of an Arc; neither can leave it half done.
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&sync::read(&self.0))
     }
 
     /// Puts other grants in force. Requests that have been decided are not decided again.
     pub fn replace(&self, grants: Grants) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(grants);
+        *sync::write(&self.0) = Arc::new(grants);
     }
 
     /// [`Grants::decide`] with the grants in force now.

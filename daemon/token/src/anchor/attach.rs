@@ -1,9 +1,6 @@
 //! Getting hold of a token: finding its slot, opening the session that stays, logging in, listing the keys.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use cryptoki::{
     session::{Session, SessionState},
@@ -22,6 +19,7 @@ use crate::{
     pins::{Purpose, Verdict},
     shared::{Live, LiveKey},
     status::{PinStatus, TokenState},
+    sync,
 };
 
 /// A token that was found, and the session that keeps its login.
@@ -143,7 +141,7 @@ impl Anchor {
     pub(super) fn detach(&mut self) {
         self.shared.clear_live();
         if let Some(attached) = self.attached.take() {
-            let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
+            let _alone = sync::write(&self.shared.calls);
             std::mem::forget(attached.session);
             self.shared.detached();
             if let Err(failure) = attached.module.raw.close_all_sessions(attached.slot.id()) {
@@ -203,7 +201,7 @@ impl Anchor {
             self.set_state(TokenState::Locked, detail);
         }
         let result = {
-            let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
+            let _alone = sync::write(&self.shared.calls);
             let raw = &attached.module.raw;
             match raw.login(&attached.session, &pin) {
                 // Somebody else in this process, or an earlier login that was forgotten: only a login of our own proves
@@ -282,7 +280,7 @@ impl Anchor {
         let Some(attached) = &mut self.attached else {
             return Err(TokenError::Absent { token });
         };
-        let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+        let _calls = sync::read(&self.shared.calls);
         let mut alive = beat(&self.shared.board);
         let is_stubborn = self.unread >= UNREAD;
         let (objects, is_whole) = match read::read(&attached.session, is_stubborn, &mut alive) {

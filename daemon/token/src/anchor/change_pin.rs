@@ -1,6 +1,6 @@
 //! Changing the user PIN: one C_SetPIN on a session of its own, and never a second.
 
-use std::{sync::PoisonError, time::Instant};
+use std::time::Instant;
 
 use cryptoki::slot::TokenInfo;
 use cryptoki_sys::{
@@ -15,6 +15,7 @@ use crate::{
     pin::{PinChange, PinEntry},
     pins::Verdict,
     status::PinStatus,
+    sync,
 };
 
 impl Anchor {
@@ -75,7 +76,7 @@ impl Anchor {
 
     fn set_pin(&self, attached: &Attached, old: &PinEntry, new: &PinEntry) -> Result<(), Failure> {
         // Nobody logs in for an operation with a PIN that is being replaced.
-        let _alone = self.shared.calls.write().unwrap_or_else(PoisonError::into_inner);
+        let _alone = sync::write(&self.shared.calls);
         let session = attached.module.context.open_rw_session(attached.slot)?;
         let result = attached.module.raw.set_pin(&session, old, new);
         if let Err(failure) = result

@@ -1,11 +1,9 @@
 //! Looking at the token: whether it is still there, the same, and logged in.
 
-use std::{
-    sync::PoisonError,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use super::{Anchor, LOOK_UP_PAUSE, MAX_PAUSE, PROBE, TICK, attach, ladder::ENOUGH};
+use crate::sync;
 use crate::{ckr::Failure, status::TokenState};
 
 /// Losses in a row by which the highest rung has been climbed, the first of which is not counted.
@@ -23,7 +21,7 @@ impl Anchor {
         self.next_events = now + TICK;
         let events = {
             // Not between a login for one operation and the operation.
-            let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+            let _calls = sync::read(&self.shared.calls);
             module.events()
         };
         std::mem::replace(&mut self.events, events) != events
@@ -40,7 +38,7 @@ impl Anchor {
         };
         let login_required = attached.login_required;
         let (info, session) = {
-            let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+            let _calls = sync::read(&self.shared.calls);
             let info = attached.token_info();
             self.shared.board.alive();
             (info, attached.session.get_session_info().map_err(Failure::from))

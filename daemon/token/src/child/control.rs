@@ -7,11 +7,12 @@ use std::{
 
 use super::end_process;
 use crate::{
-    board::{Audience, lock},
+    board::Audience,
     catalogue::Catalogue,
     metrics::MetricsSnapshot,
     protocol::{self, FromWorker},
     status::TokenStatus,
+    sync::lock,
 };
 
 pub(super) struct Control(Mutex<UnixStream>);

@@ -7,11 +7,11 @@ use std::sync::{
 
 use super::control::Control;
 use crate::{
-    board::lock,
     error::TokenError,
     pin::{Pin, PinEntry, Unlock},
     pins::{Admission, Pins, Purpose, Verdict},
     protocol::{FromWorker, PinOctets},
+    sync::lock,
 };
 
 pub(super) struct AskedPins {

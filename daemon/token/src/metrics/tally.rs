@@ -1,8 +1,10 @@
 //! What is counted about one token in all: in this process, in the one around its module, and in those that were there before.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::{Metrics, MetricsSnapshot};
+
+use crate::sync::lock;
 
 #[derive(Default)]
 pub(crate) struct Tally {
@@ -24,7 +26,7 @@ impl Tally {
     /// Everything.
     pub(crate) fn snapshot(&self) -> MetricsSnapshot {
         let mut sum = self.here.snapshot();
-        let there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = lock(&self.there);
         sum.add(&there.before);
         sum.add(&there.now);
         sum
@@ -35,12 +37,12 @@ impl Tally {
         // Only what makes sense is kept, whatever it sends.
         let mut now = MetricsSnapshot::default();
         now.add(counted);
-        self.there.lock().unwrap_or_else(PoisonError::into_inner).now = now;
+        lock(&self.there).now = now;
     }
 
     /// The process around the module has ended; the next one begins to count anew.
     pub(crate) fn process_ended(&self) {
-        let mut there = self.there.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut there = lock(&self.there);
         let last = std::mem::take(&mut there.now);
         there.before.add(&last);
     }
@@ -48,7 +50,7 @@ impl Tally {
     /// What this process has counted, if it is not what it was when last asked.
     pub(crate) fn news(&self) -> Option<MetricsSnapshot> {
         let now = self.here.snapshot();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = lock(&self.told);
         if *told == now {
             return None;
         }

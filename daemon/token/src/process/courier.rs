@@ -18,12 +18,13 @@ use super::window::window;
 use crate::{
     allowance::Use,
     backlog::Share,
-    board::{Board, lock},
+    board::Board,
     error::TokenError,
     job::{Answer, Job, Retry},
     packet::send_packet,
     protocol::{self, AnswerBody, AnswerFrame, JobFrame, MAX_PACKET},
     queue::Queue,
+    sync::lock,
     trace,
 };
 

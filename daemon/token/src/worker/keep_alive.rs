@@ -1,9 +1,8 @@
 //! Keeping an idle session alive: what a firewall or an HSM drops when it is silent, and a dead one found before a caller does.
 
-use std::sync::PoisonError;
-
 use super::{Aftermath, Worker, operate::Fault};
 use crate::ckr::Failure;
+use crate::sync;
 
 impl Worker {
     /// Asks the session about itself, which does nothing to it. A dead one is replaced now.
@@ -13,7 +12,7 @@ impl Worker {
         let Some(live) = self.current() else { return };
         let Some(open) = &self.session else { return };
         let asked = {
-            let _calls = self.shared.calls.read().unwrap_or_else(PoisonError::into_inner);
+            let _calls = sync::read(&self.shared.calls);
             if self.check_that_it_lasts(&live).is_err() {
                 return;
             }

@@ -10,7 +10,7 @@
 //! belongs to it change together; what fails leaves the limits that there were.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Once, Weak};
 use std::time::{Duration, SystemTime};
 
 use chancery_token::{Allowance, TokenError, TokenHandle, TokenState, Unlock};
@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::audit::Trail;
 use crate::ops::Invalid;
+use crate::sync;
 
 /// The longest lease.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
@@ -176,7 +177,7 @@ impl Leases {
     /// The turn to lock or unlock a token.
     pub(super) async fn turn(&self, token: &str) -> Turn {
         let turn = {
-            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut turns = sync::lock(&self.turns);
             Arc::clone(turns.entry(token.to_owned()).or_default())
         };
         turn.lock_owned().await
@@ -208,7 +209,7 @@ impl Leases {
     }
 
     fn tokens(&self) -> MutexGuard<'_, HashMap<String, Held>> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+        sync::lock(&self.tokens)
     }
 }
 
