@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::sync::lock;
+use crate::{duration::nanoseconds, sync::lock};
 
 /// How long a rest takes at most.
 const LONGEST: Duration = Duration::from_millis(2);
@@ -85,11 +85,6 @@ impl Share {
         let until = nanoseconds(self.origin.elapsed().saturating_add(time));
         self.until.store(until, Ordering::Relaxed);
     }
-}
-
-/// Enough for five hundred years.
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

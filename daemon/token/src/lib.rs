@@ -42,6 +42,7 @@ mod ckr;
 mod clock;
 mod config;
 mod confine;
+mod duration;
 mod engine;
 mod error;
 mod front;

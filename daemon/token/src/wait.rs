@@ -17,6 +17,8 @@ use tokio::{
     task::yield_now,
 };
 
+use crate::duration::nanoseconds;
+
 /// What counts as short, and how long anybody stays awake at most.
 const SHORT: Duration = Duration::from_millis(1);
 
@@ -100,13 +102,6 @@ pub(crate) fn look_for<T>(time: Duration, mut look: impl FnMut() -> Option<T>) -
         }
     }
     None
-}
-
-/// No more than an hour: what matters is whether it is short.
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos())
-        .unwrap_or(u64::MAX)
-        .min(3_600_000_000_000)
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::duration::nanoseconds;
+
 /// The upper bounds of the buckets, each included in its own; one more bucket has no bound. They reach from a C_SignInit that
 /// only takes notes to a call that is about to be given up.
 pub const BOUNDS: [Duration; 20] = [
@@ -80,8 +82,7 @@ impl Histogram {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
         // Overflows after centuries of waiting.
-        let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(nanoseconds(duration), Ordering::Relaxed);
     }
 }
 
