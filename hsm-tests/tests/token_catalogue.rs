@@ -1,4 +1,4 @@
-//! What is listed of a token: keys, certificates, roles.
+//! What is listed of a token: keys and their certificates.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,21 +10,8 @@
 use std::{path::Path, process::Command};
 
 use anyhow::{Result, ensure};
-use chancery_token::{KeyAlgorithm, KeyEntry, KeyId, Roles, TokenHandle};
+use chancery_token::{KeyAlgorithm, KeyEntry, KeyId, TokenHandle};
 use hsm_tests::softhsm::{Curve, SoftHsm, Usage, in_child, serve};
-
-const SIGN: Roles = Roles {
-    sign: true,
-    decrypt: false,
-};
-const DECRYPT: Roles = Roles {
-    sign: false,
-    decrypt: true,
-};
-const NONE: Roles = Roles {
-    sign: false,
-    decrypt: false,
-};
 
 /// A certificate for any public key, by a throw-away authority.
 fn certify(directory: &Path, spki: &[u8], key_usage: &str, days: &str) -> Result<Vec<u8>> {
@@ -125,27 +112,27 @@ fn prepare(softhsm: &SoftHsm) -> Result<()> {
 }
 
 #[test]
-fn every_key_is_listed_with_its_public_half_and_role() {
+fn every_key_is_listed_with_its_public_half_and_what_it_can_do() {
     in_child(
-        "every_key_is_listed_with_its_public_half_and_role",
+        "every_key_is_listed_with_its_public_half_and_what_it_can_do",
         prepare,
         |softhsm| {
             let tokens = serve::start(softhsm, vec![serve::config(&softhsm.token("list")?)])?;
             let token = tokens.handles()[0].clone();
             serve::block_on(serve::ready(&token))??;
-            for (label, algorithm, role, id) in [
-                ("rsa", KeyAlgorithm::Rsa { bits: 2048 }, NONE, 1),
-                ("p256", KeyAlgorithm::P256, NONE, 2),
-                ("p384", KeyAlgorithm::P384, SIGN, 3),
-                ("p521", KeyAlgorithm::P521, DECRYPT, 4),
-                ("ed25519", KeyAlgorithm::Ed25519, SIGN, 5),
-                ("x25519", KeyAlgorithm::X25519, DECRYPT, 6),
+            for (label, algorithm, (signs, decrypts), id) in [
+                ("rsa", KeyAlgorithm::Rsa { bits: 2048 }, (true, true), 1),
+                ("p256", KeyAlgorithm::P256, (true, true), 2),
+                ("p384", KeyAlgorithm::P384, (true, false), 3),
+                ("p521", KeyAlgorithm::P521, (false, true), 4),
+                ("ed25519", KeyAlgorithm::Ed25519, (true, false), 5),
+                ("x25519", KeyAlgorithm::X25519, (false, true), 6),
             ] {
                 let key = entry(&token, label);
                 assert_eq!(key.spki_der, std::fs::read(softhsm.directory().join(label))?, "{label}");
                 assert_eq!(
-                    (key.algorithm, key.role, key.object_id),
-                    (algorithm, role, vec![id]),
+                    (key.algorithm, key.can_sign, key.can_decrypt, key.object_id),
+                    (algorithm, signs, decrypts, vec![id]),
                     "{label}"
                 );
                 assert_eq!(key.id, KeyId::of_spki(&key.spki_der));
@@ -170,27 +157,26 @@ fn certificates_on_the_token_and_beside_it_belong_to_their_keys() {
     let test = "certificates_on_the_token_and_beside_it_belong_to_their_keys";
     in_child(test, with_certificate, |softhsm| {
         let mut config = serve::config(&softhsm.token("list")?);
-        let outside = certify(
-            softhsm.directory(),
-            &std::fs::read(softhsm.directory().join("p256"))?,
-            "critical,keyAgreement",
-            "30",
-        )?;
-        config.certificates = vec![outside.clone(), b"garbage".to_vec()];
+        let certify = |key: &str, key_usage: &str| -> Result<Vec<u8>> {
+            let spki = std::fs::read(softhsm.directory().join(key))?;
+            certify(softhsm.directory(), &spki, key_usage, "30")
+        };
+        let outside = certify("p256", "critical,keyAgreement")?;
+        // What its keyUsage is worth is for others to say, and this one says nothing that can be read.
+        let odd = certify("p384", "DER:05:00")?;
+        config.certificates = vec![outside.clone(), b"garbage".to_vec(), odd.clone()];
         let tokens = serve::start(softhsm, vec![config])?;
         let token = tokens.handles()[0].clone();
         serve::block_on(async {
             serve::ready(&token).await?;
-            let rsa = entry(&token, "rsa");
             let on_token = std::fs::read(softhsm.directory().join("on-token"))?;
-            assert_eq!((rsa.role, rsa.certificates), (SIGN, vec![on_token.clone()]));
-            let p256 = entry(&token, "p256");
-            assert_eq!((p256.role, p256.certificates), (DECRYPT, vec![outside.clone()]));
+            assert_eq!(entry(&token, "rsa").certificates, vec![on_token.clone()]);
+            assert_eq!(entry(&token, "p256").certificates, vec![outside]);
+            assert_eq!(entry(&token, "p384").certificates, vec![odd]);
             // Others in their place, one of them on the token already.
             token.set_certificates(vec![on_token.clone()]);
             serve::wait_for(&token, |_| entry(&token, "p256").certificates.is_empty()).await?;
             assert_eq!(entry(&token, "rsa").certificates, vec![on_token]);
-            assert_eq!(entry(&token, "p256").role, NONE);
             tokens.shutdown().await;
             Ok(())
         })?

@@ -1,4 +1,4 @@
-//! What a token holds: its private keys with their public halves, certificates and roles.
+//! What a token holds: its private keys with their public halves, and certificates. What a key is for is decided in the daemon.
 //!
 //! `read` fetches objects through the module, `spki` builds public keys from their attributes, `certificate` reads what
 //! matters here of certificates, and `assemble` puts them together. Only `read` knows PKCS#11.
@@ -54,8 +54,6 @@ pub struct KeyEntry {
     pub always_authenticate: bool,
     /// DER certificates for this public key, on the token or given from outside, latest notBefore first.
     pub certificates: Vec<Vec<u8>>,
-    /// What the key is for.
-    pub role: Roles,
 }
 
 impl fmt::Debug for KeyEntry {
@@ -69,7 +67,6 @@ impl fmt::Debug for KeyEntry {
             .field("can_decrypt", &self.can_decrypt)
             .field("always_authenticate", &self.always_authenticate)
             .field("certificates", &self.certificates.len())
-            .field("role", &self.role)
             .finish_non_exhaustive()
     }
 }
@@ -92,14 +89,4 @@ pub enum KeyAlgorithm {
     Ed25519,
     /// X25519.
     X25519,
-}
-
-/// What a key is for: the newest certificate's keyUsage and the key's attributes together. Without a certificate the
-/// attributes alone decide, and a key whose attributes allow both has no role.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Roles {
-    /// Signing mail.
-    pub sign: bool,
-    /// Opening mail.
-    pub decrypt: bool,
 }

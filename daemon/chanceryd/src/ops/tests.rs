@@ -95,7 +95,6 @@ fn entry(n: u8, address: &str, usage: u8) -> KeyEntry {
         can_decrypt: true,
         always_authenticate: false,
         certificates: vec![Made::new(n, address).usage(usage).der()],
-        role: chancery_token::Roles::default(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, hash_map::Entry};
 
 use crate::{
     catalogue::{
-        Catalogue, KeyAlgorithm, KeyEntry, Roles,
+        Catalogue, KeyAlgorithm, KeyEntry,
         certificate::{self, CertificateEntry},
         spki,
     },
@@ -121,22 +121,7 @@ fn attach(catalogue: &mut Catalogue, mut certificates: Vec<CertificateEntry>) {
     }
     for key in &mut catalogue.keys {
         let certificates = of_key.remove(&key.id).unwrap_or_default();
-        key.role = roles(key.can_sign, key.can_decrypt, certificates.first());
         key.certificates = certificates.into_iter().map(|certificate| certificate.der).collect();
-    }
-}
-
-fn roles(can_sign: bool, can_decrypt: bool, newest: Option<&CertificateEntry>) -> Roles {
-    match newest {
-        Some(certificate) => Roles {
-            sign: can_sign && certificate.allows_sign,
-            decrypt: can_decrypt && certificate.allows_decrypt,
-        },
-        // Signing and encryption keys are separate: a key that could be either has no role until a certificate says which.
-        None => Roles {
-            sign: can_sign && !can_decrypt,
-            decrypt: can_decrypt && !can_sign,
-        },
     }
 }
 
@@ -189,7 +174,6 @@ fn entry(key: &PrivateKey, id: KeyId, algorithm: KeyAlgorithm, spki_der: Vec<u8>
         can_decrypt: decrypts,
         always_authenticate: key.always_authenticate,
         certificates: Vec::new(),
-        role: Roles::default(),
     }
 }
 
@@ -230,16 +214,7 @@ mod tests {
         let of_first = KeyId::of_spki(&objects.public[1].spki_der);
         assert_eq!(handles[&of_first], 10);
         let key = catalogue.lookup(of_first).unwrap();
-        assert_eq!(
-            (key.label.as_str(), key.role),
-            (
-                "a",
-                Roles {
-                    sign: true,
-                    decrypt: false
-                }
-            )
-        );
+        assert_eq!((key.label.as_str(), key.can_sign, key.can_decrypt), ("a", true, false));
     }
 
     #[test]
@@ -280,52 +255,6 @@ mod tests {
         };
         objects.public[0].algorithm = KeyAlgorithm::P384;
         assert!(assemble(&objects, &[]).0.keys.is_empty());
-    }
-
-    #[test]
-    fn without_a_certificate_a_key_for_both_has_no_role() {
-        assert_eq!(roles(true, true, None), Roles::default());
-        assert_eq!(
-            roles(true, false, None),
-            Roles {
-                sign: true,
-                decrypt: false
-            }
-        );
-        assert_eq!(
-            roles(false, true, None),
-            Roles {
-                sign: false,
-                decrypt: true
-            }
-        );
-    }
-
-    #[test]
-    fn a_certificate_narrows_the_attributes() {
-        let certificate = |allows_sign, allows_decrypt| CertificateEntry {
-            der: vec![],
-            key: KeyId::of_spki(b""),
-            spki_der: vec![],
-            not_before: std::time::Duration::ZERO,
-            allows_sign,
-            allows_decrypt,
-        };
-        assert_eq!(
-            roles(true, true, Some(&certificate(true, false))),
-            Roles {
-                sign: true,
-                decrypt: false
-            }
-        );
-        assert_eq!(
-            roles(true, true, Some(&certificate(true, true))),
-            Roles {
-                sign: true,
-                decrypt: true
-            }
-        );
-        assert_eq!(roles(true, false, Some(&certificate(false, true))), Roles::default());
     }
 
     #[test]

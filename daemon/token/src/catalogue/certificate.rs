@@ -1,12 +1,9 @@
-//! The little that the catalogue has to know of a certificate: its public key, its keyUsage, its notBefore.
+//! The little that the catalogue has to know of a certificate: its public key, its notBefore.
 
 use std::time::Duration;
 
 use der::{Decode, Encode};
-use x509_cert::{
-    Certificate,
-    ext::pkix::{KeyUsage, KeyUsages},
-};
+use x509_cert::Certificate;
 
 use crate::{catalogue::spki, key::KeyId};
 
@@ -20,8 +17,6 @@ pub(crate) struct CertificateEntry {
     pub(crate) spki_der: Vec<u8>,
     /// Since the Unix epoch.
     pub(crate) not_before: Duration,
-    pub(crate) allows_sign: bool,
-    pub(crate) allows_decrypt: bool,
 }
 
 /// Reads a certificate; `None` if it is malformed or its key is of no algorithm that is listed here.
@@ -29,16 +24,10 @@ pub(crate) fn read(der: Vec<u8>) -> Option<CertificateEntry> {
     let certificate = Certificate::from_der(&der).ok()?;
     let tbs = certificate.tbs_certificate();
     let spki_der = spki::canonical(&tbs.subject_public_key_info().to_der().ok()?)?;
-    let key_usage = tbs.get_extension::<KeyUsage>().ok()?.map(|(_, usage)| usage);
-    // RFC 8550 section 4.4.2; a certificate without keyUsage restricts nothing.
-    let allows =
-        |usages: &[KeyUsages]| key_usage.is_none_or(|allowed| usages.iter().any(|usage| allowed.0.contains(*usage)));
     Some(CertificateEntry {
         key: KeyId::of_spki(&spki_der),
         spki_der,
         not_before: tbs.validity().not_before.to_unix_duration(),
-        allows_sign: allows(&[KeyUsages::DigitalSignature, KeyUsages::NonRepudiation]),
-        allows_decrypt: allows(&[KeyUsages::KeyEncipherment, KeyUsages::KeyAgreement]),
         der,
     })
 }

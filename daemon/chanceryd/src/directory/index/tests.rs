@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 use std::time::{Duration, UNIX_EPOCH};
 
-use chancery_token::{KeyAlgorithm, Roles as TokenRoles};
+use chancery_token::KeyAlgorithm;
 
 use super::*;
 use crate::directory::Roles;
@@ -26,7 +26,6 @@ fn entry(n: u8, certificates: &[Vec<u8>], can_sign: bool, can_decrypt: bool) -> 
         can_decrypt,
         always_authenticate: false,
         certificates: certificates.to_vec(),
-        role: TokenRoles::default(),
     }
 }
 
