@@ -127,7 +127,7 @@ pub async fn serve(
     let endpoint = config.metrics.as_ref().map(Endpoint::bind).transpose()?;
     let requests = Requests::new();
     let (addresses, tls) = (listeners.addresses(), listeners.tls());
-    let (routes, reporter) = server::with_health_and_reflection(grpc::services(Arc::clone(&context)))?;
+    let (routes, reporter) = grpc::with_health_and_reflection(grpc::services(Arc::clone(&context)))?;
     let (incoming, pulse) = listeners.accept(&config.limits);
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async { drop(stopped.await) };

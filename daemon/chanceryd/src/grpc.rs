@@ -16,6 +16,7 @@ mod key;
 mod mail;
 mod report;
 mod stall;
+mod standard;
 mod token;
 
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use tonic::service::Routes;
 
 pub use brought::BroughtLayer;
 pub use complete::StatusLayer;
+pub use standard::with_health_and_reflection;
 
 use crate::ops::Context;
 

@@ -1,4 +1,4 @@
-//! gRPC over the connections: the services, health and reflection, behind the bounds of HTTP/2.
+//! HTTP/2 over the connections: its bounds, the layers around the services, and the end of a connection.
 //!
 //! The connections are served with hyper itself and not with tonic's server: that one answers deadlines outside of every layer,
 //! without a reason, and does not let one connection be ended by itself.
@@ -16,8 +16,6 @@ use tokio::sync::watch;
 use tokio_stream::StreamExt as _;
 use tonic::service::Routes;
 use tonic::transport::server::Connected as _;
-use tonic_health::server::HealthReporter;
-use tonic_reflection::server as reflection;
 use tower::{Layer as _, Service, ServiceExt as _};
 
 use crate::config::Limits;
@@ -155,22 +153,4 @@ async fn either<T>(one: impl Future<Output = T>, other: impl Future<Output = ()>
         _ = one => {}
         () = other => {}
     }
-}
-
-/// Adds health and reflection to the services of the contract.
-///
-/// # Errors
-/// When the descriptors that were compiled in cannot be read.
-pub fn with_health_and_reflection(routes: Routes) -> Result<(Routes, HealthReporter), reflection::Error> {
-    let (reporter, health) = tonic_health::server::health_reporter();
-    let described = || {
-        reflection::Builder::configure()
-            .register_encoded_file_descriptor_set(chancery_proto::FILE_DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    let routes = routes
-        .add_service(health)
-        .add_service(described().build_v1()?)
-        .add_service(described().build_v1alpha()?);
-    Ok((routes, reporter))
 }
