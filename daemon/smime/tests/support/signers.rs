@@ -39,6 +39,11 @@ pub const EVERY_ALGORITHM: [(&str, SignatureAlgorithm); 12] = [
     ("ed25519", SignatureAlgorithm::Ed25519),
 ];
 
+pub const P256: (&str, SignatureAlgorithm) = ("p256", SignatureAlgorithm::Ecdsa(SHA256));
+pub const MESSAGE: &str = "From: Alice <alice@example.org>\r\nSubject: Terms\r\nMIME-Version: 1.0\r\n\
+                       Content-Type: text/plain; charset=utf-8\r\n\r\nWe agree.\r\n";
+pub const FORMS: [Form; 2] = [Form::Clear, Form::Opaque];
+
 pub fn path(file: &str) -> String {
     format!("{}/tests/fixtures/sign/{file}", env!("CARGO_MANIFEST_DIR"))
 }
