@@ -7,6 +7,7 @@ pub mod command;
 pub mod contract;
 pub mod daemon;
 pub mod gnupg;
+pub mod hex;
 pub mod kryoptic;
 pub mod messages;
 pub mod nspawn;

@@ -85,6 +85,11 @@ pub fn reencode(options: &[&str], message: &[u8]) -> Result<Vec<u8>> {
     cms(arguments, message)?.success()
 }
 
+/// The CMS object of a message, in DER.
+pub fn object(message: &[u8]) -> Result<Vec<u8>> {
+    reencode(&["-outform", "DER"], message)
+}
+
 /// What OpenSSL sees in a message, field by field.
 pub fn describe(message: &[u8]) -> Result<String> {
     Ok(String::from_utf8_lossy(&reencode(&["-noout", "-print"], message)?).into_owned())

@@ -16,6 +16,8 @@ use anyhow::{Context, Result, bail, ensure};
 use fault::Faults;
 use fault_module::{FILE_VARIABLE, MODULE_VARIABLE};
 
+use crate::hex;
+
 pub mod fault;
 pub mod serve;
 
@@ -216,7 +218,7 @@ impl SoftHsm {
             token.serial.as_ref(),
             token.pin.as_ref(),
             label.as_ref(),
-            hex(id).as_ref(),
+            hex::encode(id).as_ref(),
             usage.name().as_ref(),
             key.as_ref(),
             public.as_ref(),
@@ -233,7 +235,7 @@ impl SoftHsm {
             token.serial.as_ref(),
             token.pin.as_ref(),
             label.as_ref(),
-            hex(id).as_ref(),
+            hex::encode(id).as_ref(),
             file.path().as_ref(),
         ])
         .map(drop)
@@ -241,7 +243,7 @@ impl SoftHsm {
 
     /// Destroys the objects with this id; `class` is `private`, `public`, `certificate` or `all`.
     pub fn destroy(&self, token: &Token, id: &[u8], class: &str) -> Result<()> {
-        self.tool(["destroy", &token.serial, &token.pin, &hex(id), class])
+        self.tool(["destroy", &token.serial, &token.pin, &hex::encode(id), class])
             .map(drop)
     }
 
@@ -278,10 +280,10 @@ impl SoftHsm {
             &token.pin,
             kind,
             label,
-            &hex(id),
+            &hex::encode(id),
             usage.name(),
         ])?;
-        unhex(&spki)
+        hex::decode(&spki)
     }
 
     fn tool<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Result<String> {
@@ -359,16 +361,4 @@ pub fn beside_executable(name: &str) -> Result<PathBuf> {
         "{name} is not beside {}: build the workspace first (cargo build --workspace)",
         executable.display()
     )
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Result<Vec<u8>> {
-    ensure!(text.is_ascii() && text.len().is_multiple_of(2), "not hex: {text}");
-    (0..text.len())
-        .step_by(2)
-        .map(|at| Ok(u8::from_str_radix(text.get(at..at + 2).unwrap_or_default(), 16)?))
-        .collect()
 }

@@ -22,9 +22,8 @@ fn chancery(daemon: &Daemon, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     daemon.chancery(arguments, input).unwrap().success().unwrap()
 }
 
-/// The CMS object of a message.
 fn object(message: &[u8]) -> Vec<u8> {
-    openssl::reencode(&["-outform", "DER"], message).unwrap()
+    openssl::object(message).unwrap()
 }
 
 #[test]

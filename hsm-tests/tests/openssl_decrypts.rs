@@ -108,7 +108,7 @@ fn openssl_decrypts_the_bare_cms_object() {
     for cipher in CIPHERS {
         let options = ["--content-encryption", cipher];
         let encrypted = encrypt(&daemon, &[Person::Dave], &options, &letter(Person::Dave));
-        let der = openssl::reencode(&["-outform", "DER"], &encrypted).unwrap();
+        let der = openssl::object(&encrypted).unwrap();
         let entity = openssl::decrypt(&Person::Dave.encryption(), &["-inform", "DER"], &der);
         assert_eq!(entity.unwrap(), ENTITY, "{cipher}");
     }
@@ -132,7 +132,7 @@ fn a_changed_ciphertext_is_noticed_when_it_is_authenticated() {
     let daemon = daemon();
     let options = ["--content-encryption", "aes256-gcm"];
     let encrypted = encrypt(&daemon, &[Person::Alice], &options, &letter(Person::Alice));
-    let mut der = openssl::reencode(&["-outform", "DER"], &encrypted).unwrap();
+    let mut der = openssl::object(&encrypted).unwrap();
     let pair = Person::Alice.encryption();
     assert_eq!(openssl::decrypt(&pair, &["-inform", "DER"], &der).unwrap(), ENTITY);
     // The tag is at the end; the ciphertext is before it.

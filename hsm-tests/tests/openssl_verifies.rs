@@ -109,7 +109,7 @@ fn openssl_verifies_what_a_gateway_rewrote_to_bare_line_feeds() {
 fn openssl_verifies_the_bare_cms_object() {
     let daemon = Setup::new().token("cards", &[Person::Alice]).start().unwrap();
     let signed = sign(&daemon, &["--opaque"], &letter(Person::Alice));
-    let der = openssl::reencode(&["-outform", "DER"], &signed).unwrap();
+    let der = openssl::object(&signed).unwrap();
     assert_eq!(openssl::verify(&["-inform", "DER"], &der).unwrap(), ENTITY);
 }
 

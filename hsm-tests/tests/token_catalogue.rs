@@ -9,25 +9,20 @@
 
 use std::{path::Path, process::Command};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use chancery_token::{KeyAlgorithm, KeyEntry, KeyId, TokenHandle};
-use hsm_tests::softhsm::{Curve, SoftHsm, Usage, in_child, serve};
+use hsm_tests::{
+    command::run,
+    softhsm::{Curve, SoftHsm, Usage, in_child, serve},
+};
 
 /// A certificate for any public key, by a throw-away authority.
 fn certify(directory: &Path, spki: &[u8], key_usage: &str, days: &str) -> Result<Vec<u8>> {
     let file = |name: &str| directory.join(name).to_str().unwrap().to_owned();
-    let run = |arguments: &[&str]| -> Result<()> {
-        let output = Command::new("openssl").args(arguments).output()?;
-        ensure!(
-            output.status.success(),
-            "openssl {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(())
-    };
+    let openssl = |arguments: &[&str]| run(Command::new("openssl").args(arguments), b"")?.success();
     std::fs::write(file("spki"), spki)?;
     std::fs::write(file("extensions"), format!("keyUsage={key_usage}\n"))?;
-    run(&[
+    openssl(&[
         "genpkey",
         "-algorithm",
         "EC",
@@ -36,7 +31,7 @@ fn certify(directory: &Path, spki: &[u8], key_usage: &str, days: &str) -> Result
         "-out",
         &file("ca.key"),
     ])?;
-    run(&[
+    openssl(&[
         "req",
         "-x509",
         "-key",
@@ -46,7 +41,7 @@ fn certify(directory: &Path, spki: &[u8], key_usage: &str, days: &str) -> Result
         "-out",
         &file("ca.pem"),
     ])?;
-    run(&[
+    openssl(&[
         "req",
         "-new",
         "-key",
@@ -56,7 +51,7 @@ fn certify(directory: &Path, spki: &[u8], key_usage: &str, days: &str) -> Result
         "-out",
         &file("request"),
     ])?;
-    run(&[
+    openssl(&[
         "pkey",
         "-pubin",
         "-inform",
@@ -75,7 +70,7 @@ fn certify(directory: &Path, spki: &[u8], key_usage: &str, days: &str) -> Result
             .zip(&paths)
             .flat_map(|(option, path)| [*option, path.as_str()]),
     );
-    run(&arguments)?;
+    openssl(&arguments)?;
     Ok(std::fs::read(file("certificate"))?)
 }
 

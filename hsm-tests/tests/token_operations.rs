@@ -9,9 +9,12 @@
 
 use std::{fs, path::PathBuf, process::Command};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use chancery_token::{DecryptScheme, Digest, Dispatch, SignInput, SignMechanism, TokenError, TokenHandle};
-use hsm_tests::softhsm::{Curve, SoftHsm, Usage, in_child, serve};
+use hsm_tests::{
+    command::run,
+    softhsm::{Curve, SoftHsm, Usage, in_child, serve},
+};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 const DIGESTS: [(Digest, &str); 3] = [
@@ -113,13 +116,7 @@ impl Bench {
 }
 
 fn openssl(arguments: &[&str]) -> Result<Vec<u8>> {
-    let output = Command::new("openssl").args(arguments).output()?;
-    ensure!(
-        output.status.success(),
-        "openssl {arguments:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    Ok(output.stdout)
+    run(Command::new("openssl").args(arguments), b"")?.success()
 }
 
 fn hash(digest: Digest, data: &[u8]) -> Vec<u8> {

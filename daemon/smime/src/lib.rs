@@ -28,4 +28,6 @@ mod signature;
 pub mod verify;
 
 #[cfg(test)]
+mod test_hex;
+#[cfg(test)]
 mod test_rng;

@@ -53,6 +53,20 @@ fn encrypt(message: &[u8], options: Options, rng: &mut TestRng) -> (Vec<u8>, Enc
     (out, encrypted)
 }
 
+/// The entity, encrypted for everybody of `pairs`.
+fn seal(pairs: &[Pair], content_encryption: ContentEncryptionAlgorithm, rng: &mut TestRng) -> Vec<u8> {
+    encrypt(ENTITY.as_bytes(), options(pairs, content_encryption), rng).0
+}
+
+/// What comes of `octets` with each of their bits changed, one at a time.
+fn with_each_bit_changed(octets: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> {
+    (0..octets.len() * 8).map(move |bit| {
+        let mut changed = octets.to_vec();
+        changed[bit / 8] ^= 1 << (bit % 8);
+        (bit, changed)
+    })
+}
+
 /// The CMS object of an encrypted message, without its header and base64.
 fn cms(message: &[u8]) -> Vec<u8> {
     let body = message.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
@@ -119,16 +133,10 @@ fn every_line_of_the_message_fits_in_mail() {
 #[test]
 fn nothing_but_the_tag_decides_over_gcm_and_no_changed_bit_gets_through() {
     let mut rng = TestRng::new(13);
-    let (message, _) = encrypt(
-        ENTITY.as_bytes(),
-        options(&[P256], ContentEncryptionAlgorithm::Aes128Gcm),
-        &mut rng,
-    );
+    let message = seal(&[P256], ContentEncryptionAlgorithm::Aes128Gcm, &mut rng);
     let object = cms(&message);
     let mut failed = 0;
-    for bit in 0..object.len() * 8 {
-        let mut changed = object.clone();
-        changed[bit / 8] ^= 1 << (bit % 8);
+    for (bit, changed) in with_each_bit_changed(&object) {
         match open(&changed, P256, &[97]) {
             // Bits that carry no meaning: issuer and serial number of a recipient decide only who is asked, the version
             // and the curve's name are told from elsewhere. The content is the same then.
@@ -143,16 +151,10 @@ fn nothing_but_the_tag_decides_over_gcm_and_no_changed_bit_gets_through() {
 #[test]
 fn no_changed_bit_of_a_cbc_message_makes_it_panic() {
     let mut rng = TestRng::new(14);
-    let (message, _) = encrypt(
-        ENTITY.as_bytes(),
-        options(&[P256], ContentEncryptionAlgorithm::Aes256Cbc),
-        &mut rng,
-    );
+    let message = seal(&[P256], ContentEncryptionAlgorithm::Aes256Cbc, &mut rng);
     let object = cms(&message);
     let mut failed = 0;
-    for bit in 0..object.len() * 8 {
-        let mut changed = object.clone();
-        changed[bit / 8] ^= 1 << (bit % 8);
+    for (_, changed) in with_each_bit_changed(&object) {
         if matches!(open(&changed, P256, &[97]), Err(DecryptError::Failed)) {
             failed += 1;
         }
@@ -167,7 +169,7 @@ fn a_truncated_message_is_an_error_at_every_length() {
         ContentEncryptionAlgorithm::Aes256Cbc,
         ContentEncryptionAlgorithm::Aes256Gcm,
     ] {
-        let (message, _) = encrypt(ENTITY.as_bytes(), options(&[P256], content_encryption), &mut rng);
+        let message = seal(&[P256], content_encryption, &mut rng);
         let object = cms(&message);
         for len in 0..object.len() {
             let error = open(&object[..len], P256, &[50]).unwrap_err();
@@ -180,11 +182,7 @@ fn a_truncated_message_is_an_error_at_every_length() {
 fn a_wrong_key_an_absent_one_and_one_of_wrong_length_fail_alike() {
     let mut rng = TestRng::new(16);
     for pair in [RSA_ALICE, P256, X25519] {
-        let (message, _) = encrypt(
-            ENTITY.as_bytes(),
-            options(&[pair], ContentEncryptionAlgorithm::Aes256Gcm),
-            &mut rng,
-        );
+        let message = seal(&[pair], ContentEncryptionAlgorithm::Aes256Gcm, &mut rng);
         let right = |request: &chancery_smime::decrypt::KeyRequest| {
             Zeroizing::new(pair.operate(&request.candidates[0].operation()).unwrap())
         };
@@ -220,11 +218,7 @@ fn a_wrong_key_an_absent_one_and_one_of_wrong_length_fail_alike() {
 #[test]
 fn a_failed_operation_gives_a_new_key_each_time() {
     let mut rng = TestRng::new(17);
-    let (message, _) = encrypt(
-        ENTITY.as_bytes(),
-        options(&[RSA_ALICE], ContentEncryptionAlgorithm::Aes256Cbc),
-        &mut rng,
-    );
+    let message = seal(&[RSA_ALICE], ContentEncryptionAlgorithm::Aes256Cbc, &mut rng);
     let mut decrypting = Decrypting::begin(Limits::default());
     let Progress::NeedsKey(request) = decrypting.push(&message, &mut Output::default()).unwrap() else {
         panic!()
@@ -237,11 +231,7 @@ fn a_failed_operation_gives_a_new_key_each_time() {
 #[test]
 fn nothing_goes_on_before_the_key_request_is_answered() {
     let mut rng = TestRng::new(18);
-    let (message, _) = encrypt(
-        ENTITY.as_bytes(),
-        options(&[RSA_ALICE], ContentEncryptionAlgorithm::Aes256Cbc),
-        &mut rng,
-    );
+    let message = seal(&[RSA_ALICE], ContentEncryptionAlgorithm::Aes256Cbc, &mut rng);
     let mut decrypting = Decrypting::begin(Limits::default());
     let mut out = Output::default();
     assert!(matches!(decrypting.push(&message, &mut out), Ok(Progress::NeedsKey(_))));

@@ -18,6 +18,7 @@ use der::{
     Decode, Encode,
     asn1::{AnyRef, BitString, ObjectIdentifier, OctetStringRef, UintRef},
 };
+use hsm_tests::hex;
 use rsa::{
     pkcs1::{RsaPrivateKey, RsaPublicKey},
     pkcs8::PrivateKeyInfoRef,
@@ -46,7 +47,10 @@ fn main() -> Result<()> {
         ["init", label, pin] => println!("{}", init(&module, label, pin)?),
         ["generate", serial, pin, kind, label, id, usage] => {
             let session = log_in(&module, serial, pin)?;
-            println!("{}", hex(&generate(&session, kind, label, &unhex(id)?, usage)?));
+            println!(
+                "{}",
+                hex::encode(&generate(&session, kind, label, &hex::decode(id)?, usage)?)
+            );
         }
         ["many", serial, pin, count] => {
             let session = log_in(&module, serial, pin)?;
@@ -65,7 +69,7 @@ fn main() -> Result<()> {
             import(
                 &session,
                 label,
-                &unhex(id)?,
+                &hex::decode(id)?,
                 usage,
                 &std::fs::read(key)?,
                 &std::fs::read(public)?,
@@ -73,9 +77,9 @@ fn main() -> Result<()> {
         }
         ["certificate", serial, pin, label, id, file] => {
             let session = log_in(&module, serial, pin)?;
-            write_certificate(&session, label, &unhex(id)?, std::fs::read(file)?)?;
+            write_certificate(&session, label, &hex::decode(id)?, std::fs::read(file)?)?;
         }
-        ["destroy", serial, pin, id, class] => destroy(&log_in(&module, serial, pin)?, unhex(id)?, class)?,
+        ["destroy", serial, pin, id, class] => destroy(&log_in(&module, serial, pin)?, hex::decode(id)?, class)?,
         ["change-pin", serial, pin, new] => {
             log_in(&module, serial, pin)?.set_pin(&AuthPin::new(pin.into()), &AuthPin::new(new.into()))?;
         }
@@ -337,16 +341,4 @@ fn attribute(session: &Session, object: ObjectHandle, kind: AttributeType) -> Re
         Some(Attribute::Modulus(value) | Attribute::PublicExponent(value) | Attribute::EcPoint(value)) => Ok(value),
         other => bail!("{kind} is missing: {other:?}"),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Result<Vec<u8>> {
-    ensure!(text.is_ascii() && text.len().is_multiple_of(2), "not hex: {text}");
-    (0..text.len())
-        .step_by(2)
-        .map(|at| Ok(u8::from_str_radix(text.get(at..at + 2).unwrap_or_default(), 16)?))
-        .collect()
 }

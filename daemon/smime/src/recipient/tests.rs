@@ -22,16 +22,8 @@ use crate::ber::encode::{SEQUENCE, tlv};
 use crate::certificate::Certificate;
 use crate::cipher::ContentKey;
 use crate::limits::Limits;
+use crate::test_hex::hex;
 use crate::test_rng::TestRng;
-
-fn hex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter_map(|digit| digit.to_digit(16))
-        .map(|digit| digit as u8)
-        .collect();
-    digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
-}
 
 macro_rules! fixture {
     ($name:literal) => {
