@@ -50,12 +50,12 @@ struct State {
     /// The job socket of a process whose token is ready.
     socket: Option<Arc<OwnedFd>>,
     open: bool,
-    flying: HashMap<u64, Flight>,
+    in_flight: HashMap<u64, InFlight>,
     next: u64,
     /// When answers were last read, or the token was first given something to do.
     progress: Option<Instant>,
     /// Jobs of which it has been read since that they were done, or tried.
-    landed: u32,
+    answered: u32,
     /// Between two answers while there is always a next job, of late.
     pace: Option<Duration>,
     /// Sessions that the token has turned out to allow, if fewer than configured.
@@ -73,19 +73,19 @@ impl State {
 
     /// The answers of one round have been read.
     fn note_pace(&mut self, now: Instant) {
-        let landed = std::mem::take(&mut self.landed);
-        if landed == 0 {
+        let answered = std::mem::take(&mut self.answered);
+        if answered == 0 {
             return;
         }
         if let Some(before) = self.progress.replace(now) {
-            let took = now.saturating_duration_since(before) / landed;
+            let took = now.saturating_duration_since(before) / answered;
             let pace = self.pace.unwrap_or(took);
             self.pace = Some(pace - pace / SMOOTHING + took / SMOOTHING);
         }
     }
 }
 
-struct Flight {
+struct InFlight {
     /// `None` once its caller has been told that it took too long.
     job: Option<Job>,
     /// What it takes of the token's allowance, if that is limited.
@@ -137,7 +137,7 @@ impl Courier {
         self.hand_over(&mut state);
         if let Some(pace) = state.pace {
             let at_once = state.allowed.unwrap_or(self.sessions);
-            let ahead = state.flying.len().saturating_sub(at_once);
+            let ahead = state.in_flight.len().saturating_sub(at_once);
             self.backlog
                 .lasts(pace.saturating_mul(u32::try_from(ahead).unwrap_or(u32::MAX)));
         }
@@ -148,7 +148,7 @@ impl Courier {
             return;
         };
         let window = window(state.allowed.unwrap_or(self.sessions), state.pace);
-        while state.flying.len() < window {
+        while state.in_flight.len() < window {
             let Some(job) = self.queue.try_take() else { return };
             if job.is_abandoned() {
                 continue;
@@ -174,15 +174,15 @@ impl Courier {
                 .and_then(|()| send_packet(socket, &state.packet, SendFlags::DONTWAIT));
             match sent {
                 Ok(()) => {
-                    if state.flying.is_empty() {
+                    if state.in_flight.is_empty() {
                         state.progress = Some(now);
                     }
                     let waited = now.saturating_duration_since(job.queued);
                     self.board.tally.here.waited(waited);
                     trace::taken(&job.span, waited);
-                    state.flying.insert(
+                    state.in_flight.insert(
                         state.next,
-                        Flight {
+                        InFlight {
                             job: Some(job),
                             taken,
                             since: now,
@@ -229,7 +229,7 @@ impl Courier {
                         let frame = protocol::parse::<AnswerFrame>(packet);
                         packet.zeroize();
                         match frame {
-                            Ok(frame) => self.land(&socket, frame),
+                            Ok(frame) => self.complete(&socket, frame),
                             Err(error) => {
                                 let mut state = lock(&self.state);
                                 if state.is_of(&socket) {
@@ -259,32 +259,32 @@ impl Courier {
         }
     }
 
-    fn land(&self, socket: &Arc<OwnedFd>, frame: AnswerFrame) {
+    fn complete(&self, socket: &Arc<OwnedFd>, frame: AnswerFrame) {
         let mut state = lock(&self.state);
         if !state.is_of(socket) {
             return;
         }
         // One that nobody knows is an invention.
-        let Some(mut flight) = state.flying.remove(&frame.id) else {
+        let Some(mut entry) = state.in_flight.remove(&frame.id) else {
             return;
         };
         // One that was not begun, or whose time was up, says nothing of how long the work takes.
-        state.landed += u32::from(matches!(frame.answer, AnswerBody::Done(_) | AnswerBody::Failed(_)));
+        state.answered += u32::from(matches!(frame.answer, AnswerBody::Done(_) | AnswerBody::Failed(_)));
         let answer: Answer = match frame.answer {
             AnswerBody::Done(octets) => Ok(octets),
             AnswerBody::Failed(error) => Err(error),
             AnswerBody::Unused(error) => {
-                give_back(flight.taken.take());
+                give_back(entry.taken.take());
                 Err(error)
             }
             AnswerBody::NotStarted => {
-                give_back(flight.taken.take());
+                give_back(entry.taken.take());
                 // A worker without a session took it. Those with one can have it, and so many are enough.
                 let with_one = self.board.sessions.load(Ordering::Relaxed);
-                let others = state.flying.len().max(with_one).clamp(1, self.sessions);
+                let others = state.in_flight.len().max(with_one).clamp(1, self.sessions);
                 state.allowed = Some(others);
                 drop(state);
-                if let Some(job) = flight.job.and_then(|job| self.queue.put_back(job)) {
+                if let Some(job) = entry.job.and_then(|job| self.queue.put_back(job)) {
                     job.answer(Err(self.shut_down()));
                 }
                 return;
@@ -292,8 +292,8 @@ impl Courier {
         };
         drop(state);
         // Done, before anybody hears of it.
-        drop(flight.taken);
-        if let Some(job) = flight.job {
+        drop(entry.taken);
+        if let Some(job) = entry.job {
             job.answer(answer);
         }
     }
@@ -305,7 +305,7 @@ impl Courier {
 
     /// Whether the process has any job.
     pub(super) fn is_busy(&self) -> bool {
-        !lock(&self.state).flying.is_empty()
+        !lock(&self.state).in_flight.is_empty()
     }
 
     /// Tells those whose time is up. For how long the process has had the oldest job that it has not answered: that others are
@@ -313,12 +313,12 @@ impl Courier {
     pub(super) fn sweep(&self, now: Instant) -> Option<Duration> {
         let mut late = Vec::new();
         let mut state = lock(&self.state);
-        for flight in state.flying.values_mut() {
-            if let Some(job) = flight.job.take_if(|job| job.deadline <= now) {
+        for entry in state.in_flight.values_mut() {
+            if let Some(job) = entry.job.take_if(|job| job.deadline <= now) {
                 late.push(job);
             }
         }
-        let oldest = state.flying.values().map(|flight| flight.since).min();
+        let oldest = state.in_flight.values().map(|entry| entry.since).min();
         drop(state);
         for job in late {
             job.answer(Err(TokenError::TimedOut {
@@ -330,8 +330,8 @@ impl Courier {
 
     /// What the process has counts from now on as given to it at this moment.
     pub(super) fn wait_for_the_library(&self, now: Instant) {
-        for flight in lock(&self.state).flying.values_mut() {
-            flight.since = now;
+        for entry in lock(&self.state).in_flight.values_mut() {
+            entry.since = now;
         }
     }
 
@@ -341,13 +341,13 @@ impl Courier {
         state.socket = None;
         state.open = false;
         state.progress = None;
-        let mut flights: Vec<(u64, Flight)> = state.flying.drain().collect();
+        let mut unanswered: Vec<(u64, InFlight)> = state.in_flight.drain().collect();
         drop(state);
         // What it had has been paid for, and is not given to another process where that would have to be paid again and cannot.
         let may_repeat = !self.board.limit.is_spent();
         // The oldest is put back last, and comes first again.
-        flights.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
-        for mut job in flights.into_iter().filter_map(|(_, flight)| flight.job) {
+        unanswered.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
+        for mut job in unanswered.into_iter().filter_map(|(_, entry)| entry.job) {
             if may_repeat && job.lost < MAX_LOST && job.retry == Retry::Here {
                 job.lost += 1;
                 if let Some(job) = self.queue.put_back(job) {

@@ -69,10 +69,10 @@ fn the_pace_is_the_same_whether_answers_are_read_one_by_one_or_together() {
         progress: Some(start),
         ..State::default()
     };
-    state.landed = 1;
+    state.answered = 1;
     state.note_pace(start + Duration::from_micros(100));
     assert_eq!(state.pace, Some(Duration::from_micros(100)));
-    state.landed = 20;
+    state.answered = 20;
     state.note_pace(start + Duration::from_micros(2100));
     assert_eq!(state.pace, Some(Duration::from_micros(100)));
     state.note_pace(start + Duration::from_secs(60));
@@ -136,16 +136,16 @@ async fn a_token_that_allows_more_sessions_again_is_given_more_jobs_again() {
     for id in 0..2 {
         say(&theirs, id, AnswerBody::NotStarted);
     }
-    while lock(&courier.state).flying.len() > 1 {
+    while lock(&courier.state).in_flight.len() > 1 {
         tokio::task::yield_now().await;
     }
     courier.pump();
-    assert_eq!(lock(&courier.state).flying.len(), 1);
+    assert_eq!(lock(&courier.state).in_flight.len(), 1);
     courier.heed_sessions(2);
-    assert_eq!(lock(&courier.state).flying.len(), 2);
+    assert_eq!(lock(&courier.state).in_flight.len(), 2);
     courier.heed_sessions(1);
     courier.heed_sessions(3);
-    assert_eq!(lock(&courier.state).flying.len(), 3);
+    assert_eq!(lock(&courier.state).in_flight.len(), 3);
     assert_eq!(lock(&courier.state).allowed, None);
     reading.abort();
 }
