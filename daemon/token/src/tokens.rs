@@ -252,7 +252,7 @@ impl Tokens {
             keep_alive: config.keep_alive,
             certificates: config.certificates,
             patience: config.call_deadline + config.call_grace,
-            desk: Default::default(),
+            state: Default::default(),
         })
     }
 

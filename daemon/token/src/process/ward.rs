@@ -44,12 +44,12 @@ pub(crate) struct Ward {
     pub(crate) certificates: Vec<Vec<u8>>,
     /// The longest that a call may go without an answer before the process is taken to hang.
     pub(crate) patience: Duration,
-    pub(crate) desk: Desk,
+    pub(crate) state: State,
 }
 
 /// What is going on between a token's anchor and those who want something of it.
 #[derive(Default)]
-pub(crate) struct Desk {
+pub(crate) struct State {
     line: VecDeque<Command>,
     running: Option<(u64, Done)>,
     /// What is under way waits for a person at the PIN pad.
@@ -66,7 +66,7 @@ impl Ward {
     /// What a process is told of it at its start.
     pub(super) fn start(&mut self, module: &str) -> StartToken {
         self.expect();
-        self.desk.generations = self.board.status().generation;
+        self.state.generations = self.board.status().generation;
         StartToken {
             name: self.board.name.clone(),
             module: module.to_owned(),
@@ -102,12 +102,12 @@ impl Ward {
             return Some(format!("token {name} did not answer for {patience:?}"));
         }
         // Whoever looks after the token says so between any two calls, but for such as follow each other quickly or not at all.
-        let patience = match self.desk.at_pad {
+        let patience = match self.state.at_pad {
             true => patience.max(PERSONS_PATIENCE),
             false => patience,
         };
         let silent = |last| now.saturating_duration_since(last) > patience + BEAT;
-        let silent = self.desk.last_alive.is_some_and(silent);
+        let silent = self.state.last_alive.is_some_and(silent);
         silent.then(|| format!("token {name} was not looked after for {patience:?}"))
     }
 
@@ -118,7 +118,7 @@ impl Ward {
             self.pins.identify(&status.serial, &status.label);
         }
         let state = status.state;
-        self.board.replace_status(status, self.desk.generations);
+        self.board.replace_status(status, self.state.generations);
         self.courier.set_open(state == TokenState::Ready);
         if !self.board.is_ready() {
             self.refuse_waiting(|_| true);
@@ -134,19 +134,19 @@ impl Ward {
 
     /// From now on a sign of life is waited for.
     pub(super) fn expect(&mut self) {
-        self.desk.last_alive = Some(Instant::now());
+        self.state.last_alive = Some(Instant::now());
     }
 
     /// The library is initialised anew, which has a time of its own: nobody can be looked after meanwhile, nor answered.
     pub(super) fn wait_for_the_library(&mut self, now: Instant) {
-        self.desk.last_alive = Some(now);
+        self.state.last_alive = Some(now);
         self.courier.wait_for_the_library(now);
     }
 
     /// Somebody wants something of the anchor.
     pub(super) fn command(&mut self, command: Command, life: Option<&mut Life>) {
-        if self.desk.line.len() < COMMANDS {
-            self.desk.line.push_back(command);
+        if self.state.line.len() < COMMANDS {
+            self.state.line.push_back(command);
             self.next_command(life);
         } else if let Some(done) = command.into_done() {
             let token = self.board.name.clone();
@@ -156,8 +156,8 @@ impl Ward {
 
     /// The command with this number has ended.
     pub(super) fn command_done(&mut self, number: u64, result: Result<(), TokenError>, life: Option<&mut Life>) {
-        if let Some((_, done)) = self.desk.running.take_if(|(running, _)| *running == number) {
-            self.desk.at_pad = false;
+        if let Some((_, done)) = self.state.running.take_if(|(running, _)| *running == number) {
+            self.state.at_pad = false;
             self.end_of_lock();
             // From here on it is expected to be quicker.
             self.expect();
@@ -176,7 +176,7 @@ impl Ward {
 
     /// Whether a PIN that somebody gave may go to the token now, of which the guard takes note.
     pub(super) fn let_begin(&mut self, pin: &PinEntry) -> ToWorker {
-        self.desk.at_pad = *pin == PinEntry::AtPad;
+        self.state.at_pad = *pin == PinEntry::AtPad;
         ToWorker::Pin {
             token: self.number,
             pin: self.pins.begin(pin).map(|()| PinOctets::of(pin)),
@@ -185,14 +185,14 @@ impl Ward {
 
     /// A login that was under way as the PIN was forgotten may have brought it back.
     fn end_of_lock(&mut self) {
-        if std::mem::take(&mut self.desk.locking) {
+        if std::mem::take(&mut self.state.locking) {
             self.pins.forget();
         }
     }
 
     /// The process has ended. What it had is given to the next one, if there will be one.
     pub(super) fn lose(&mut self, how: &str) {
-        self.drop_desk(how);
+        self.drop_commands(how);
         self.courier.disconnect(how);
         self.board.tally.process_ended();
     }
@@ -205,8 +205,8 @@ impl Ward {
 
     /// Passes on the next command, if none is under way.
     fn next_command(&mut self, mut life: Option<&mut Life>) {
-        while self.desk.running.is_none() {
-            let Some(command) = self.desk.line.pop_front() else {
+        while self.state.running.is_none() {
+            let Some(command) = self.state.line.pop_front() else {
                 return;
             };
             match (command, &mut life) {
@@ -234,7 +234,7 @@ impl Ward {
                         Err(error) => done(Err(error)),
                         Ok(()) => {
                             let number = self.run(done);
-                            self.desk.at_pad = matches!(change, PinChange::AtPad);
+                            self.state.at_pad = matches!(change, PinChange::AtPad);
                             let (token, pins) = (self.number, both(&change));
                             life.say(&ToWorker::ChangePin { token, number, pins });
                         }
@@ -247,7 +247,7 @@ impl Ward {
                 (Command::Lock(done), Some(life)) => {
                     self.pins.forget();
                     let number = self.run(done);
-                    self.desk.locking = true;
+                    self.state.locking = true;
                     let token = self.number;
                     life.say(&ToWorker::Lock { token, number });
                 }
@@ -266,20 +266,24 @@ impl Ward {
     }
 
     fn run(&mut self, done: Done) -> u64 {
-        self.desk.numbers += 1;
-        self.desk.running = Some((self.desk.numbers, done));
-        self.desk.numbers
+        self.state.numbers += 1;
+        self.state.running = Some((self.state.numbers, done));
+        self.state.numbers
     }
 
     /// Nobody is there to obey, and those who wait are told. Of a PIN that went there without a verdict the guard knows: it
     /// may have cost a try.
-    fn drop_desk(&mut self, how: &str) {
-        self.desk.at_pad = false;
+    fn drop_commands(&mut self, how: &str) {
+        self.state.at_pad = false;
         // A lock that had not begun is no less meant: the next process gets no PIN to log in with.
-        self.desk.locking |= self.desk.line.iter().any(|command| matches!(command, Command::Lock(_)));
+        self.state.locking |= self
+            .state
+            .line
+            .iter()
+            .any(|command| matches!(command, Command::Lock(_)));
         self.end_of_lock();
-        let line = self.desk.line.drain(..).filter_map(Command::into_done);
-        for done in self.desk.running.take().map(|(_, done)| done).into_iter().chain(line) {
+        let line = self.state.line.drain(..).filter_map(Command::into_done);
+        for done in self.state.running.take().map(|(_, done)| done).into_iter().chain(line) {
             done(Err(TokenError::WorkerLost {
                 token: self.board.name.clone(),
                 how: how.to_owned(),
