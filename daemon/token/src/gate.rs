@@ -49,8 +49,8 @@ pub(crate) struct Gate {
     inside: AtomicUsize,
     /// Somebody has left while it was closed, or a drain has begun or ended.
     news: Notify,
-    lobby: Arc<Semaphore>,
-    lobby_size: usize,
+    waiting_places: Arc<Semaphore>,
+    max_waiting: usize,
 }
 
 /// A request that the token has and has not answered.
@@ -64,15 +64,15 @@ pub struct Place {
 }
 
 impl Gate {
-    /// `lobby_size` is how many may wait for the token to come back.
-    pub(crate) fn new(lobby_size: usize) -> Self {
+    /// `max_waiting` is how many may wait for the token to come back.
+    pub(crate) fn new(max_waiting: usize) -> Self {
         Self {
             causes: Mutex::default(),
             closed: AtomicBool::new(false),
             inside: AtomicUsize::new(0),
             news: Notify::new(),
-            lobby: Arc::new(Semaphore::new(lobby_size)),
-            lobby_size,
+            waiting_places: Arc::new(Semaphore::new(max_waiting)),
+            max_waiting,
         }
     }
 
@@ -91,13 +91,13 @@ impl Gate {
 
     /// A place among those who wait outside, if there is one.
     pub(crate) fn wait_outside(&self) -> Option<Place> {
-        let permit = Arc::clone(&self.lobby).try_acquire_owned().ok()?;
+        let permit = Arc::clone(&self.waiting_places).try_acquire_owned().ok()?;
         Some(Place { _permit: permit })
     }
 
     /// How many wait outside.
     pub(crate) fn outside(&self) -> usize {
-        self.lobby_size.saturating_sub(self.lobby.available_permits())
+        self.max_waiting.saturating_sub(self.waiting_places.available_permits())
     }
 
     pub(crate) fn drain(&self) -> Option<Drain> {
