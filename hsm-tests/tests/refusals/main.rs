@@ -19,6 +19,7 @@ mod pins;
 mod policy;
 mod protection;
 mod separation;
+mod short;
 mod stalled;
 mod wire;
 

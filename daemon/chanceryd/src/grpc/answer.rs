@@ -4,19 +4,21 @@
 //! The operation lives inside the response stream. When the caller goes, the transport drops that stream, and with it the
 //! operation, wherever it was: nothing that had not been started is started then.
 
+use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_stream::{Stream, StreamExt};
-use tonic::{Status, Streaming};
+use tonic::{Response, Status, Streaming};
 
 use super::{errors, stall};
 use crate::listen::HangUp;
 use crate::ops::{Call, Invalid, OpError, Place, Sink, Turn};
+use crate::sync::lock;
 
 /// What a handler answers.
 pub(super) type Answer<R> = Pin<Box<dyn Stream<Item = Result<R, Status>> + Send>>;
@@ -97,12 +99,19 @@ pub(super) struct Admitted {
 }
 
 /// Runs `work`, which writes to a sink, and answers what it writes; at the end what it returns.
-pub(super) fn answer<R, F, T>(
+///
+/// The answer begins with its first piece, so that one packet takes both to the caller, but no later than the first time that
+/// more is wanted of the caller: there are clients that send it only once the answer has begun.
+///
+/// # Errors
+///
+/// What `work` fails with before anything was answered.
+pub(super) async fn answer<R, F, T>(
     admitted: Admitted,
     content: fn(Bytes) -> R,
     report: fn(T) -> R,
     work: impl FnOnce(Call, Sink) -> F,
-) -> Answer<R>
+) -> Result<Response<Answer<R>>, Status>
 where
     R: Send + 'static,
     T: Send + Unpin + 'static,
@@ -129,13 +138,22 @@ where
         stalled: Some(stalled),
         waker: None,
     })));
-    Box::pin(Watched {
+    let mut watched = Watched {
         _watch: stall::watch(&running, turn.clone(), idle, hang_up),
         running,
-        turn,
+        turn: turn.clone(),
         content,
         report,
-    })
+    };
+    let first = poll_fn(|context| match Pin::new(&mut watched).poll_next(context) {
+        Poll::Ready(first) => Poll::Ready(first),
+        Poll::Pending if turn.of_the_caller_since().is_some() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    });
+    let first = first.await.transpose()?;
+    Ok(Response::new(Box::pin(
+        tokio_stream::iter(first.map(Ok)).chain(watched),
+    )))
 }
 
 /// An operation's answer, and the watch over it.
@@ -178,7 +196,7 @@ struct State<T> {
 
 impl<T> Running<T> {
     fn state(&self) -> MutexGuard<'_, State<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

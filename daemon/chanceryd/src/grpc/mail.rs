@@ -57,12 +57,12 @@ impl MailService for Mail {
         let admitted = self.begin(&request, "chancery.v1.MailService/Sign")?;
         let confidence = Confidence::of(&request);
         let context = Arc::clone(&self.context);
-        let answer = answer(admitted, signed_content, signed_report, |call, sink| async move {
+        answer(admitted, signed_content, signed_report, |call, sink| async move {
             let (options, content) = open(request.into_inner(), sink.turn()).await?;
             confidence.wipe_shared_if(&options.pin);
             ops::mail_sign::sign(&context, &call, sign_options(options)?, content, sink).await
-        });
-        Ok(Response::new(answer))
+        })
+        .await
     }
 
     async fn encrypt(
@@ -71,11 +71,11 @@ impl MailService for Mail {
     ) -> Result<Response<Self::EncryptStream>, Status> {
         let admitted = self.begin(&request, "chancery.v1.MailService/Encrypt")?;
         let context = Arc::clone(&self.context);
-        let answer = answer(admitted, encrypted_content, encrypted_report, |call, sink| async move {
+        answer(admitted, encrypted_content, encrypted_report, |call, sink| async move {
             let (options, content) = open(request.into_inner(), sink.turn()).await?;
             ops::mail_encrypt::encrypt(&context, &call, encrypt_options(options)?, content, sink).await
-        });
-        Ok(Response::new(answer))
+        })
+        .await
     }
 
     async fn decrypt(
@@ -85,22 +85,22 @@ impl MailService for Mail {
         let admitted = self.begin(&request, "chancery.v1.MailService/Decrypt")?;
         let confidence = Confidence::of(&request);
         let context = Arc::clone(&self.context);
-        let answer = answer(admitted, decrypted_content, decrypted_report, |call, sink| async move {
+        answer(admitted, decrypted_content, decrypted_report, |call, sink| async move {
             let (options, content) = open(request.into_inner(), sink.turn()).await?;
             confidence.wipe_shared_if(&options.pin);
             ops::mail_decrypt::decrypt(&context, &call, decrypt_options(options)?, content, sink).await
-        });
-        Ok(Response::new(answer))
+        })
+        .await
     }
 
     async fn verify(&self, request: Request<Streaming<VerifyRequest>>) -> Result<Response<Self::VerifyStream>, Status> {
         let admitted = self.begin(&request, "chancery.v1.MailService/Verify")?;
         let context = Arc::clone(&self.context);
-        let answer = answer(admitted, verified_content, verified_report, |_, sink| async move {
+        answer(admitted, verified_content, verified_report, |_, sink| async move {
             let (options, content) = open(request.into_inner(), sink.turn()).await?;
             ops::mail_verify::verify(&context, options.return_content, content, sink).await
-        });
-        Ok(Response::new(answer))
+        })
+        .await
     }
 }
 

@@ -79,7 +79,9 @@ where
             loop {
                 let (back, stop) = opening.push(rest).await?;
                 opening = back;
-                sink.send(opening.take()).await?;
+                if opening.output.plaintext.len() >= pipeline::GATHERED {
+                    sink.send(opening.take()).await?;
+                }
                 let Some((request, behind)) = stop else { break };
                 let (key, by) = keys.content_key(request).await?;
                 opening

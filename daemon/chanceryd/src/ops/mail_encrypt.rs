@@ -76,11 +76,10 @@ where
     // Each recipient costs an operation with a public key.
     let machine = pipeline::crunch(certificates.len().saturating_mul(64 * 1024), begin).await??;
     let mut source = Source::new(content, settings.message_bytes);
-    let machine = pipeline::run(&mut source, &sink, machine, |machine, input, out| {
+    let (machine, mut out) = pipeline::run(&mut source, &sink, machine, |machine, input, out| {
         machine.push(input, out).map_err(smime_error::encrypt)
     })
     .await?;
-    let mut out = Vec::new();
     let encrypted = machine.finish(&mut out).map_err(smime_error::encrypt)?;
     sink.send(out).await?;
     Ok(Report {

@@ -102,11 +102,10 @@ where
         limits: settings.limits.clone(),
     };
     let machine = Signing::begin(smime_options, &mut random::os()).map_err(smime_error::sign)?;
-    let machine = pipeline::run(&mut source, &sink, machine, |machine, input, out| {
+    let (machine, mut out) = pipeline::run(&mut source, &sink, machine, |machine, input, out| {
         machine.push(input, out).map_err(smime_error::sign)
     })
     .await?;
-    let mut out = Vec::new();
     let (awaiting, to_be_signed) = machine.end(&mut out).map_err(smime_error::sign)?;
 
     let job = Job {

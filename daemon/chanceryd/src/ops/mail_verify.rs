@@ -28,13 +28,12 @@ where
         limits: settings.limits.clone(),
     });
     let mut source = Source::new(content, settings.message_bytes);
-    let machine = pipeline::run(&mut source, &sink, machine, |machine, input, out| {
+    let (machine, mut out) = pipeline::run(&mut source, &sink, machine, |machine, input, out| {
         machine.push(input, out).map_err(smime_error::verify)
     })
     .await?;
     // The signatures are checked at the end, with public keys: that is work for a blocking thread.
     let finish = move || {
-        let mut out = Vec::new();
         machine
             .finish(&mut out)
             .map(|report| (report, out))

@@ -1,6 +1,6 @@
 //! How a message of any size passes through an S/MIME state machine in constant memory: what has arrived is crunched on a
-//! blocking thread while the next piece is read, and what comes out is handed over before more is taken in. A slow caller
-//! holds memory for a few pieces, but no thread.
+//! blocking thread while the next piece is read, and what comes out, unless it is little, is handed over before more is taken in.
+//! A slow caller holds memory for a few pieces, but no thread.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -21,6 +21,8 @@ const BATCH: usize = 256 * 1024;
 const INLINE: usize = 16 * 1024;
 /// The most content in one response, in bytes.
 const PIECE: usize = 512 * 1024;
+/// Less than this many bytes go no sooner than what comes after them: a short message is one answer.
+pub(super) const GATHERED: usize = 16 * 1024;
 
 /// Runs `work` over `len` bytes: at once if they are few, otherwise on a blocking thread.
 pub(super) async fn crunch<T: Send + 'static>(
@@ -187,32 +189,41 @@ impl Sink {
 type Step<M> = fn(&mut M, &[u8], &mut Vec<u8>) -> Result<(), OpError>;
 
 /// Passes the whole of `source` through `step`, which gets the state, a batch and an output. Returns the state when the
-/// source has ended.
-pub(super) async fn run<S, M>(source: &mut Source<S>, sink: &Sink, mut machine: M, step: Step<M>) -> Result<M, OpError>
+/// source has ended, and the last of the output, which has not been handed over.
+pub(super) async fn run<S, M>(
+    source: &mut Source<S>,
+    sink: &Sink,
+    mut machine: M,
+    step: Step<M>,
+) -> Result<(M, Vec<u8>), OpError>
 where
     S: Stream<Item = Result<Bytes, OpError>> + Unpin,
     M: Send + 'static,
 {
+    let mut gathered = Vec::new();
     let mut batch = source.next().await?;
     while let Some(pieces) = batch {
         let len = pieces.iter().map(Bytes::len).sum();
         let work = async {
-            let (machine, out) = crunch(len, move || {
-                let mut out = Vec::with_capacity(len + len / 2);
+            let (machine, mut out) = crunch(len, move || {
+                let mut out = gathered;
+                out.reserve(len + len / 2);
                 for piece in pieces {
                     step(&mut machine, &piece, &mut out)?;
                 }
                 Ok::<_, OpError>((machine, out))
             })
             .await??;
-            sink.send(out).await?;
-            Ok::<_, OpError>(machine)
+            if out.len() >= GATHERED {
+                sink.send(std::mem::take(&mut out)).await?;
+            }
+            Ok::<_, OpError>((machine, out))
         };
         let (done, next) = tokio::join!(sink.turn.at_work(work), source.next());
-        machine = done?;
+        (machine, gathered) = done?;
         batch = next?;
     }
-    Ok(machine)
+    Ok((machine, gathered))
 }
 
 #[cfg(test)]

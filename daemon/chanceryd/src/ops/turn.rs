@@ -1,8 +1,10 @@
 //! Whose turn it is while a message passes through: the caller's, to send the next piece or to take one of the answer, or ours.
 //! It is asked only for how long it has been the caller's; what follows from that is decided in `grpc`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
+
+use crate::sync::lock;
 
 /// Whose turn it is. Cheap to clone; all clones are of the same message.
 #[derive(Clone, Debug, Default)]
@@ -58,7 +60,7 @@ impl Turn {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

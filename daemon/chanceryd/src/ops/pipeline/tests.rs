@@ -36,6 +36,8 @@ async fn everything_passes_in_order_and_in_bounded_pieces() {
             Ok(())
         })
         .await;
+        let (seen, last) = seen.unwrap();
+        sink.send(last).await.unwrap();
         drop(sink);
         seen
     };
@@ -48,7 +50,7 @@ async fn everything_passes_in_order_and_in_bounded_pieces() {
         all
     };
     let (seen, all) = tokio::join!(work, take);
-    assert_eq!(seen.unwrap(), expected.len());
+    assert_eq!(seen, expected.len());
     assert!(all == expected);
 }
 
@@ -84,11 +86,25 @@ async fn what_was_put_back_comes_again() {
 async fn nothing_more_is_done_once_nobody_takes_the_answer() {
     let (sink, receiver) = Sink::new();
     drop(receiver);
-    let mut source = source(vec![piece(1, 10), piece(2, 10)], 20);
+    let mut source = source(vec![piece(1, GATHERED), piece(2, GATHERED)], u64::MAX);
     let result = run(&mut source, &sink, (), |(), piece, out| {
         out.extend_from_slice(piece);
         Ok(())
     })
     .await;
     assert!(matches!(result, Err(OpError::Cancelled(_))));
+}
+
+#[tokio::test]
+async fn what_is_short_is_left_to_go_with_the_end() {
+    let (sink, mut receiver) = Sink::new();
+    let mut source = source(vec![piece(1, 10), piece(2, GATHERED - 11)], u64::MAX);
+    let result = run(&mut source, &sink, (), |(), piece, out| {
+        out.extend_from_slice(piece);
+        Ok(())
+    })
+    .await;
+    let ((), last) = result.unwrap();
+    assert_eq!(last.len(), GATHERED - 1);
+    assert!(receiver.try_recv().is_err());
 }
