@@ -4,15 +4,14 @@ pub(crate) mod pages;
 
 use std::time::Duration;
 
-use tonic::transport::Channel;
-
-use crate::{Address, Error, TlsFiles, transport};
+use crate::transport::{self, Repeating};
+use crate::{Address, Error, TlsFiles};
 
 /// A connection to the daemon. Clones share it, and any number of calls may run on it at once. When it breaks, the next
-/// call connects again.
+/// call connects again; a call that was just being made and that the daemon surely has not begun with is made again by itself.
 #[derive(Clone, Debug)]
 pub struct Client {
-    channel: Channel,
+    channel: Repeating,
 }
 
 /// How to connect.
@@ -87,7 +86,7 @@ impl Client {
         })
     }
 
-    pub(crate) fn channel(&self) -> Channel {
+    pub(crate) fn channel(&self) -> Repeating {
         self.channel.clone()
     }
 }

@@ -8,6 +8,7 @@ use tonic::Status;
 
 pub use failure::Failure;
 
+use crate::transport::{NotBegun, chain};
 use crate::{Address, AddressError, TlsError};
 
 /// Why a call did not succeed.
@@ -29,6 +30,11 @@ pub enum Error {
         /// What the operating system or TLS said.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The connection broke or could not be made, and the daemon surely has not begun with the call. The call can be made again as
+    /// it was; the library has done so itself where it could: a message of which more than a mebibyte had gone is not sent twice,
+    /// nor is a call made again when nobody answers at the address.
+    #[error("the call did not reach chanceryd: it has had no effect and can be made again")]
+    NotBegun(#[source] Box<Status>),
     /// The connection broke while the call was running. Whether the daemon finished it is not known.
     #[error("the connection to chanceryd was lost")]
     Lost(#[source] Box<Status>),
@@ -98,7 +104,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Address(_) | Self::Tls(_) => ErrorKind::Usage,
-            Self::Connect { .. } | Self::Lost(_) => ErrorKind::Unreachable,
+            Self::Connect { .. } | Self::NotBegun(_) | Self::Lost(_) => ErrorKind::Unreachable,
             Self::Failed(failure) => failure.kind(),
             Self::Read(_) | Self::Write(_) => ErrorKind::Io,
             Self::Contract(_) => ErrorKind::Internal,
@@ -117,6 +123,9 @@ impl Error {
 
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
+        if chain(&status).any(|cause| cause.is::<NotBegun>()) {
+            return Self::NotBegun(Box::new(status));
+        }
         // tonic makes a Status of a broken connection too. Only such a one has a source, and it has no details.
         if std::error::Error::source(&status).is_some() && status.details().is_empty() {
             return Self::Lost(Box::new(status));

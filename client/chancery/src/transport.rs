@@ -1,5 +1,7 @@
 //! From an address to an HTTP/2 channel. Windows and frames are large, because whole messages pass through one stream.
 
+mod repeat;
+
 use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
@@ -7,8 +9,10 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tower::service_fn;
+
+pub(crate) use repeat::{NotBegun, Repeating, chain};
 
 use crate::{Address, ConnectOptions, Error, TlsError};
 
@@ -20,7 +24,7 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 const FRAME_LEN: u32 = 1 << 20;
 
 /// Connects now, so that a daemon that is not there is found out before anything is read.
-pub(crate) async fn connect(address: &Address, options: &ConnectOptions) -> Result<Channel, Error> {
+pub(crate) async fn connect(address: &Address, options: &ConnectOptions) -> Result<Repeating, Error> {
     match address {
         Address::Unix(path) => {
             let endpoint = tuned(Endpoint::from_static("http://chanceryd"), options);
@@ -43,6 +47,7 @@ pub(crate) async fn connect(address: &Address, options: &ConnectOptions) -> Resu
             tuned(endpoint, options).connect_with_connector(connector).await
         }
     }
+    .map(Repeating)
     .map_err(|source| unreachable(address, source))
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use chancery::{Pin as SentPin, UnlockTerms};
 use chancery_proto::v1::TokenState;
 use hsm_tests::{
     daemon::{Daemon, PIN, Pin, Setup},
@@ -66,6 +67,26 @@ fn a_token_that_is_locked_during_a_login_of_its_own_is_not_unlocked_again_by_its
             .unwrap();
         assert_eq!(faults.of("C_Login").unwrap(), logins, "{}", token.detail);
     });
+}
+
+#[test]
+fn a_client_that_goes_on_bringing_pins_loses_no_call_when_the_daemon_ends_its_connections() {
+    let daemon = daemon();
+    block_on(async {
+        Client::of(&daemon).await.unlock("card", PIN).await.unwrap();
+        let client = chancery::Client::connect(&daemon.address()).await.unwrap();
+        // As long as this one lasts, so does the first connection, and nobody is told that it takes no more calls.
+        let mut watch = client.watch_tokens(None).await.unwrap();
+        watch.next().await.unwrap();
+        for _ in 0..500 {
+            let pin = SentPin::new(PIN.as_bytes().to_vec()).unwrap();
+            client
+                .unlock_on("tokens/card", pin, UnlockTerms::default())
+                .await
+                .unwrap();
+        }
+    });
+    assert_eq!(daemon.faults().unwrap().of("C_Login").unwrap(), 1);
 }
 
 #[test]

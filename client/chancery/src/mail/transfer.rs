@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 use tonic::Status;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::transport::Channel;
 
 use super::wire::{Item, MailCodec, Requests};
 use super::{CHUNK_LEN, Sink, Source};
+use crate::transport::Repeating;
 use crate::{Breach, Error};
 
 /// Chunks that have been read and not yet sent.
@@ -41,7 +41,7 @@ pub(super) trait Piece: Message + Default + Send + 'static {
 
 /// Calls the method: sends `first` and then the source, and writes what comes back into the sink, until the report.
 pub(super) async fn transfer<Q: Request>(
-    channel: Channel,
+    channel: Repeating,
     first: Q,
     mut source: impl Source,
     mut sink: impl Sink,
@@ -68,10 +68,7 @@ pub(super) async fn transfer<Q: Request>(
 
     let drain = async {
         let mut client = Grpc::new(channel);
-        client
-            .ready()
-            .await
-            .map_err(|error| Status::from_error(Box::new(error)))?;
+        client.ready().await.map_err(Status::from_error)?;
         let request = tonic::Request::new(Requests(receiver));
         let codec = MailCodec::<Q, Q::Response>::new();
         let mut responses = client

@@ -18,5 +18,6 @@ mod library;
 mod lists;
 mod output;
 mod recipients;
+mod repetition;
 mod terminal;
 mod tls;
