@@ -32,6 +32,7 @@ use daemon::{Daemon, Scene};
 
 const GET_KEY: &str = "/chancery.v1.KeyService/GetKey";
 const VERIFY: &str = "/chancery.v1.MailService/Verify";
+const ATTEND: &str = "/chancery.v1.AgentService/Attend";
 
 /// Calls `path` with one message whose first field is `field`.
 async fn call(scene: &Scene, path: &'static str, field: Vec<u8>, header: Option<(usize, &'static str)>) -> Status {
@@ -49,14 +50,12 @@ async fn call(scene: &Scene, path: &'static str, field: Vec<u8>, header: Option<
 }
 
 /// The same of a stream.
-async fn call_with_a_stream(scene: &Scene, field: Vec<u8>) -> Status {
+async fn call_with_a_stream(scene: &Scene, path: &'static str, field: Vec<u8>) -> Status {
     let mut client = Grpc::new(scene.connect().await.unwrap());
     client.ready().await.unwrap();
     let request = Request::new(tokio_stream::once(Bytes::from(field)));
     let codec = ProstCodec::<Bytes, Bytes>::default();
-    let answer = client
-        .streaming(request, PathAndQuery::from_static(VERIFY), codec)
-        .await;
+    let answer = client.streaming(request, PathAndQuery::from_static(path), codec).await;
     match answer {
         Ok(answer) => answer.into_inner().message().await.unwrap_err(),
         Err(status) => status,
@@ -86,8 +85,11 @@ async fn what_is_no_message_is_the_callers_mistake() {
     // A name that is not UTF-8, and options that are cut off.
     let status = call(&scene, GET_KEY, vec![0xff], None).await;
     assert_is(&status, Code::InvalidArgument, "MALFORMED_REQUEST");
-    let status = call_with_a_stream(&scene, vec![0xff]).await;
-    assert_is(&status, Code::InvalidArgument, "MALFORMED_REQUEST");
+    for path in [VERIFY, ATTEND] {
+        // An agent answers numbers: for it, this is of the wrong type.
+        let status = call_with_a_stream(&scene, path, vec![0xff]).await;
+        assert_is(&status, Code::InvalidArgument, "MALFORMED_REQUEST");
+    }
     assert!(!scene.log().contains("internal error"), "{}", scene.log());
 }
 
@@ -97,7 +99,7 @@ async fn a_message_that_is_too_long_is_refused_by_name() {
     let _daemon = Daemon::start(&scene);
     let status = call(&scene, GET_KEY, vec![b'x'; 5 << 20], None).await;
     assert_is(&status, Code::InvalidArgument, "REQUEST_TOO_LARGE");
-    let status = call_with_a_stream(&scene, vec![b'x'; 5 << 20]).await;
+    let status = call_with_a_stream(&scene, VERIFY, vec![b'x'; 5 << 20]).await;
     assert_is(&status, Code::InvalidArgument, "REQUEST_TOO_LARGE");
 }
 

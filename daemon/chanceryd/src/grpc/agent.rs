@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use chancery_proto::v1::agent_service_server::AgentService;
 use chancery_proto::v1::{AttendRequest, AttendResponse, Question};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -31,6 +33,7 @@ impl AgentService for Agents {
         let attending = ops::agents::attend(&self.context, &call);
         let (questions, answers) = attending.map_err(|error| errors::status(&error, &call.request_id))?;
         let mut requests = request.into_inner();
+        let (fault, faults) = mpsc::channel(1);
         // Ends with the call, and with the daemon: a caller who may still answer would hold up the stop.
         tokio::spawn(async move {
             loop {
@@ -39,15 +42,24 @@ impl AgentService for Agents {
                     () = answers.over() => return,
                     request = requests.message() => request,
                 };
-                let Ok(Some(AttendRequest { question_id, pin })) = request else {
-                    return;
+                let AttendRequest { question_id, pin } = match request {
+                    Ok(Some(answer)) => answer,
+                    Ok(None) => return,
+                    Err(status) => {
+                        let error = errors::of_transport(&status, false);
+                        // Its caller may have gone.
+                        let _ = fault.try_send(errors::status(&error, &call.request_id));
+                        return;
+                    }
                 };
                 // One that cannot be a PIN is as good as a refusal.
                 answers.give(question_id, convert::pin("pin", pin).unwrap_or(None));
             }
         });
+        // With the answers the questions end.
+        let questions = questions.map(|question| Ok(describe(question)));
         Ok(Response::new(Box::pin(
-            questions.map(|question| Ok(describe(question))),
+            questions.chain(ReceiverStream::new(faults).map(Err)),
         )))
     }
 }

@@ -56,12 +56,16 @@ pub(super) fn of_transport(status: &Status, begun: bool) -> OpError {
     match status.code() {
         // With a source it is the connection that failed, without one the message.
         Code::Internal if !begun && status.source().is_none() => Invalid::Unreadable(said()).into(),
-        Code::OutOfRange | Code::ResourceExhausted => Invalid::RequestTooLarge(said()).into(),
+        Code::OutOfRange | Code::ResourceExhausted if status.source().is_none() => {
+            Invalid::RequestTooLarge(said()).into()
+        }
         Code::Unimplemented => OpError::Unimplemented,
         Code::NotFound => OpError::ServiceNotFound,
         Code::DeadlineExceeded => OpError::DeadlineExceeded,
         Code::Cancelled => OpError::Cancelled(said()),
-        _ if !begun => OpError::Cancelled(said()),
+        Code::Unauthenticated => OpError::NoCaller,
+        Code::Unknown | Code::Unavailable | Code::Internal if !begun => OpError::Cancelled(said()),
+        _ if !begun && status.source().is_some() => OpError::Cancelled(said()),
         code => OpError::Internal(format!("{code:?} from gRPC: {}", status.message())),
     }
 }
@@ -86,6 +90,7 @@ fn is_told(error: &OpError) -> bool {
 fn code(error: &OpError) -> Code {
     match error {
         OpError::NotPermitted | OpError::PinRefused { .. } => Code::PermissionDenied,
+        OpError::NoCaller => Code::Unauthenticated,
         OpError::KeyNotFound(_)
         | OpError::IdentityNotFound(_)
         | OpError::TokenNotFound(_)

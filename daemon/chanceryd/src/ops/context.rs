@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use chancery_smime::algorithm::{ContentEncryptionAlgorithm, DigestAlgorithm};
 use chancery_smime::limits::Limits;
-use chancery_token::Priority;
+use chancery_token::{Priority, TokenError};
 use tokio::sync::watch;
 
 use super::OpError;
@@ -176,6 +176,33 @@ impl Context {
             Decision::Allowed { grant } => Some(grant),
             Decision::Denied => None,
         }
+    }
+
+    /// An error of a token's as this caller is told it. Why a token failed, with what its module and the system said, may name
+    /// files and other tokens: that is for those who may look at tokens, and for the log.
+    pub(super) fn as_told(&self, call: &Call, error: OpError) -> OpError {
+        let error = match error {
+            OpError::Token(error @ (TokenError::Failed { .. } | TokenError::WorkerLost { .. })) => error,
+            error => return error,
+        };
+        let looks = [Operation::List, Operation::Admin];
+        if looks
+            .into_iter()
+            .any(|look| self.allows(call, look, &Target::default()).is_some())
+        {
+            return OpError::Token(error);
+        }
+        let request_id = &call.request_id;
+        tracing::info!(request_id, %error, "the caller is not told why");
+        let withheld = format!("the log has the detail under request id {request_id}");
+        OpError::Token(match error {
+            TokenError::Failed { token, .. } => TokenError::Failed {
+                token,
+                detail: withheld,
+            },
+            TokenError::WorkerLost { token, .. } => TokenError::WorkerLost { token, how: withheld },
+            error => error,
+        })
     }
 
     fn refused(&self, call: &Call, operation: Operation, target: &Target<'_>) {

@@ -19,6 +19,9 @@ pub enum OpError {
         "no grant allows this caller to do that, or there is no such thing; ask the operator of this daemon for a grant"
     )]
     NotPermitted,
+    /// The request did not come through one of the daemon's listeners, which say who calls. Trying again does not help.
+    #[error("the connection has no caller; connect through the daemon's own socket")]
+    NoCaller,
     /// The request is wrong in itself.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -158,6 +161,7 @@ impl OpError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::NotPermitted => "NOT_PERMITTED",
+            Self::NoCaller => "NO_CALLER",
             Self::Invalid(invalid) => invalid.reason(),
             Self::KeyNotFound(_) => "KEY_NOT_FOUND",
             Self::IdentityNotFound(_) => "IDENTITY_NOT_FOUND",

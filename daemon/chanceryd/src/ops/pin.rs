@@ -72,7 +72,7 @@ pub(super) async fn demand(
         Err(refusal) => refusal,
     };
     context.write_refusal(event, &refusal);
-    Err(refusal)
+    Err(context.as_told(call, refusal))
 }
 
 /// The PIN of any token that has the key is right. If none is, the answer is about a token that could say so, if there is one.

@@ -305,6 +305,34 @@ async fn a_refusal_of_a_private_key_is_written_down_and_one_of_a_list_is_not() {
     assert_eq!(last["key"], id(3).to_string());
 }
 
+#[test]
+fn why_a_token_failed_is_told_to_those_alone_who_may_look_at_tokens() {
+    let failed = || TokenError::Failed {
+        token: "card".to_owned(),
+        detail: "/usr/lib/odd.so: CKR_GENERAL_ERROR, as token other said".to_owned(),
+    };
+    let lost = || TokenError::WorkerLost {
+        token: "card".to_owned(),
+        how: "token other: it did not answer".to_owned(),
+    };
+    let with = |operation| {
+        format!(
+            "[[grant]]\nname = \"one\"\ncaller = {{ uid = 1000 }}\noperations = [{operation:?}]\nidentities = [\"*\"]\n"
+        )
+    };
+    for (operation, is_told) in [("sign", false), ("list", true), ("admin", true)] {
+        let fixture = Fixture::new(&with(operation));
+        for error in [failed(), lost()] {
+            let (token, reason) = (error.token().to_owned(), OpError::Token(error.clone()).reason());
+            let told = fixture.context.as_told(&call(), OpError::Token(error));
+            let text = told.to_string();
+            assert_eq!(text.contains("other"), is_told, "{operation}: {text}");
+            assert_eq!(text.contains("request-1"), !is_told, "{operation}: {text}");
+            assert!(text.contains(&token) && told.reason() == reason, "{text}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_intent_is_written_before_and_the_outcome_after_the_work() {
     let fixture = Fixture::new(ALICES);

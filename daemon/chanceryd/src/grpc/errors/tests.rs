@@ -52,6 +52,25 @@ fn every_invalid_request_is_an_invalid_argument_with_a_reason_of_its_own() {
 }
 
 #[test]
+fn a_bare_status_before_an_answer_keeps_its_meaning() {
+    let came_to = |status: &Status| {
+        let error = of_transport(status, false);
+        (code(&error), error.reason())
+    };
+    let bare = |code| came_to(&Status::new(code, "x"));
+    assert_eq!(bare(Code::Unauthenticated), (Code::Unauthenticated, "NO_CALLER"));
+    assert_eq!(bare(Code::Internal), (Code::InvalidArgument, "MALFORMED_REQUEST"));
+    assert_eq!(bare(Code::OutOfRange), (Code::InvalidArgument, "REQUEST_TOO_LARGE"));
+    // Nobody makes one of these: it would be a defect.
+    assert_eq!(bare(Code::DataLoss), (Code::Internal, "INTERNAL"));
+    // The connection failed, whatever that came to.
+    let reset = Status::from_error(Box::new(h2::Error::from(h2::Reason::ENHANCE_YOUR_CALM)));
+    assert_eq!(reset.code(), Code::ResourceExhausted);
+    assert_eq!(came_to(&reset), (Code::Cancelled, "CANCELLED"));
+    assert_eq!(bare(Code::Unknown), (Code::Cancelled, "CANCELLED"));
+}
+
+#[test]
 fn the_token_and_its_ckr_stand_in_the_metadata() {
     let error = OpError::Token(TokenError::Ckr {
         token: token(),

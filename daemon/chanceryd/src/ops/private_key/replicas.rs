@@ -47,6 +47,16 @@ pub(in crate::ops) async fn run_on_a_replica<T>(
     task: Task<'_>,
     settle: impl Fn(Result<Zeroizing<Vec<u8>>, TokenError>) -> Result<T, TokenError>,
 ) -> Result<(T, String), OpError> {
+    let done = run_on_one_after_the_other(context, call, task, settle).await;
+    done.map_err(|error| context.as_told(call, error))
+}
+
+async fn run_on_one_after_the_other<T>(
+    context: &Context,
+    call: &Call,
+    task: Task<'_>,
+    settle: impl Fn(Result<Zeroizing<Vec<u8>>, TokenError>) -> Result<T, TokenError>,
+) -> Result<(T, String), OpError> {
     let now = Instant::now();
     // For all tries together.
     let tokens = task

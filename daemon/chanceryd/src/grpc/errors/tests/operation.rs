@@ -18,7 +18,7 @@ fn io() -> std::io::Error {
 pub(super) fn errors() -> Vec<(OpError, Code, &'static str, bool)> {
     use Code::{
         Cancelled, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound, PermissionDenied,
-        ResourceExhausted, Unavailable, Unimplemented,
+        ResourceExhausted, Unauthenticated, Unavailable, Unimplemented,
     };
     let wanted = "signing";
     let directory = PathBuf::from("/spool");
@@ -28,6 +28,7 @@ pub(super) fn errors() -> Vec<(OpError, Code, &'static str, bool)> {
     let detail = || "secret detail".to_owned();
     let rows = vec![
         (OpError::NotPermitted, PermissionDenied, "NOT_PERMITTED", false),
+        (OpError::NoCaller, Unauthenticated, "NO_CALLER", false),
         (OpError::KeyNotFound(key()), NotFound, "KEY_NOT_FOUND", false),
         (
             OpError::IdentityNotFound("a@b".into()),
@@ -160,6 +161,7 @@ pub(super) fn errors() -> Vec<(OpError, Code, &'static str, bool)> {
 fn known(error: &OpError) {
     match error {
         OpError::NotPermitted
+        | OpError::NoCaller
         | OpError::Invalid(_)
         | OpError::KeyNotFound(_)
         | OpError::IdentityNotFound(_)
