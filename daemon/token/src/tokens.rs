@@ -2,9 +2,9 @@
 
 mod check;
 mod loads;
+mod starting;
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex,
         mpsc::{self, SyncSender},
@@ -21,7 +21,7 @@ use crate::{
     config::{ModuleConfig, TokenConfig},
     confine::Confinement,
     engine::{Engine, EngineToken, spawn},
-    error::{ModuleError, StartError},
+    error::StartError,
     front::{Front, Server},
     gate::Gate,
     guard::PinGuard,
@@ -38,6 +38,7 @@ use crate::{
 use check::check;
 pub use loads::Loads;
 use loads::{LOAD_PATIENCE, Load, wait_for};
+use starting::{StartingModule, by_module, users};
 
 /// How long dropping [`Tokens`] without a shutdown waits for their threads.
 const DROP_PATIENCE: Duration = Duration::from_secs(5);
@@ -54,26 +55,6 @@ pub struct Tokens {
     engine: Engine,
     supervisors: Vec<(SyncSender<Event>, JoinHandle<()>)>,
     notices: Option<tokio::sync::mpsc::Receiver<Notice>>,
-}
-
-/// A module that is to be started, and the tokens that are to be served with it.
-struct StartingModule<'a> {
-    config: &'a ModuleConfig,
-    tokens: Vec<TokenConfig>,
-}
-
-impl StartingModule<'_> {
-    /// Whether its file is there: better known before a token is logged in to, whose login the end of the start would cut off.
-    fn check_file(&self) -> Result<(), StartError> {
-        let path = &self.config.path;
-        let there = std::fs::metadata(path).map(drop);
-        there.map_err(|error| StartError::Module {
-            module: self.config.name.clone(),
-            path: path.clone(),
-            tokens: users(&self.tokens),
-            source: Box::new(ModuleError::Load(error.to_string())),
-        })
-    }
 }
 
 impl Tokens {
@@ -338,26 +319,6 @@ impl Reviver {
             let _ = events.try_send(Event::Revive);
         }
     }
-}
-
-/// The modules that have tokens, with them.
-fn by_module(modules: &[ModuleConfig], tokens: Vec<TokenConfig>) -> Vec<StartingModule<'_>> {
-    let mut sorted: HashMap<String, Vec<TokenConfig>> = HashMap::new();
-    for token in tokens {
-        sorted.entry(token.module.clone()).or_default().push(token);
-    }
-    modules
-        .iter()
-        .filter_map(|config| {
-            let tokens = sorted.remove(&config.name)?;
-            Some(StartingModule { config, tokens })
-        })
-        .collect()
-}
-
-fn users(tokens: &[TokenConfig]) -> String {
-    let names: Vec<String> = tokens.iter().map(|token| format!("token {}", token.name)).collect();
-    names.join(", ")
 }
 
 /// What a token has on this side, whoever serves it.
