@@ -313,20 +313,24 @@ pub fn in_child(
     body: impl FnOnce(&SoftHsm) -> Result<()>,
 ) -> Result<()> {
     const MARK: &str = "CHANCERY_TEST_CHILD";
-    if std::env::var_os(MARK).is_some() {
-        return body(&SoftHsm::from_environment()?);
+    if let Some(done) = std::env::var_os(MARK) {
+        body(&SoftHsm::from_environment()?)?;
+        return Ok(fs::write(done, b"")?);
     }
     let softhsm = SoftHsm::new()?;
     let faults = Faults::create(&softhsm.directory.join("faults"))?;
     prepare(&softhsm)?;
+    let done = softhsm.directory.join("done");
     let status = Command::new(std::env::current_exe()?)
         .args(["--exact", test, "--nocapture", "--include-ignored"])
         .env("SOFTHSM2_CONF", softhsm.conf_path())
         .env(MODULE_VARIABLE, softhsm.module_path())
         .env(FILE_VARIABLE, faults.path())
-        .env(MARK, "1")
+        .env(MARK, &done)
         .status()?;
     ensure!(status.success(), "the child of {test} failed: {status}");
+    // A child that finds no test of that name has nothing to fail at.
+    ensure!(done.exists(), "the child has run no test {test}");
     Ok(())
 }
 
