@@ -128,6 +128,8 @@ pub async fn serve(
     let requests = Requests::new();
     let (addresses, tls) = (listeners.addresses(), listeners.tls());
     let (routes, reporter) = grpc::with_health_and_reflection(grpc::services(Arc::clone(&context)))?;
+    // Before anybody can ask.
+    let mut tasks = health::follow(&reporter, audit.is_open(), &handles).await;
     let (incoming, pulse) = listeners.accept(&config.limits);
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async { drop(stopped.await) };
@@ -139,7 +141,6 @@ pub async fn serve(
         stopped,
     ));
 
-    let mut tasks = health::follow(&reporter, audit.is_open(), &handles);
     if let Some(endpoint) = endpoint {
         tracing::info!(address = endpoint.address(), "serving the metrics");
         let sources = Sources {
