@@ -19,6 +19,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -172,11 +173,13 @@ impl Daemon {
         self.process.reload()
     }
 
-    /// Stops the daemon with SIGTERM and starts it again in the same world.
-    pub fn restart(&mut self) -> Result<()> {
+    /// Stops the daemon with SIGTERM and starts it again in the same world. Returns how long it took to start, until every
+    /// token whose PIN it has is ready.
+    pub fn restart(&mut self) -> Result<Duration> {
         self.process.stop()?;
+        let begun = Instant::now();
         self.process = start(&self.world)?;
-        Ok(())
+        Ok(begun.elapsed())
     }
 
     /// The same, without waiting for its tokens once it has said that it is ready.

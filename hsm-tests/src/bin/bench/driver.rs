@@ -20,6 +20,7 @@ use cryptoki::{
     mechanism::Mechanism,
     object::{Attribute, ObjectClass},
     session::{Session, UserType},
+    slot::Slot,
     types::AuthPin,
 };
 
@@ -138,7 +139,8 @@ impl Driver {
         })
     }
 
-    fn answer(&mut self) -> Result<String> {
+    /// The next line that the driver says.
+    pub(crate) fn answer(&mut self) -> Result<String> {
         let mut answer = String::new();
         if self.answers.read_line(&mut answer)? == 0 {
             bail!("the driver gave up");
@@ -161,6 +163,22 @@ pub(crate) fn serve(arguments: &[&str]) -> Result<()> {
         bail!("bench drive MODULE TOKEN PIN KEY KIND");
     };
     let kind = Kind::from_name(kind)?;
+    let (module, slot, _anchor) = login(module, token, pin)?;
+    println!("{READY}");
+    for order in std::io::stdin().lines() {
+        let order = order?;
+        let (threads, milliseconds) = order.split_once(' ').context("THREADS MILLISECONDS")?;
+        let sessions = (0..threads.parse::<usize>()?)
+            .map(|_| module.open_ro_session(slot))
+            .collect::<Result<Vec<_>, _>>()?;
+        let turn = drive(sessions, key, kind, Duration::from_millis(milliseconds.parse()?))?;
+        println!("{} {}", turn.per_second, turn.latency);
+    }
+    Ok(())
+}
+
+/// The module, the slot with the token of that label, and a session that has logged in.
+pub(crate) fn login(module: &str, token: &str, pin: &str) -> Result<(Pkcs11, Slot, Session)> {
     let module = Pkcs11::new(module)?;
     module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?;
     let slot = module
@@ -174,17 +192,7 @@ pub(crate) fn serve(arguments: &[&str]) -> Result<()> {
         .with_context(|| format!("no token {token}"))?;
     let anchor = module.open_rw_session(slot)?;
     anchor.login(UserType::User, Some(&AuthPin::new(pin.into())))?;
-    println!("{READY}");
-    for order in std::io::stdin().lines() {
-        let order = order?;
-        let (threads, milliseconds) = order.split_once(' ').context("THREADS MILLISECONDS")?;
-        let sessions = (0..threads.parse::<usize>()?)
-            .map(|_| module.open_ro_session(slot))
-            .collect::<Result<Vec<_>, _>>()?;
-        let turn = drive(sessions, key, kind, Duration::from_millis(milliseconds.parse()?))?;
-        println!("{} {}", turn.per_second, turn.latency);
-    }
-    Ok(())
+    Ok((module, slot, anchor))
 }
 
 #[expect(

@@ -30,6 +30,9 @@ fn main() -> Result<()> {
     if let [worker_process::DRIVE, rest @ ..] = arguments.as_slice() {
         return worker_process::serve(rest);
     }
+    if let [startup::DRIVE, rest @ ..] = arguments.as_slice() {
+        return startup::serve(rest);
+    }
     let scale = if arguments.contains(&"--quick") {
         Scale::QUICK
     } else {
