@@ -18,6 +18,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use chancery_proto::v1::ListTokensRequest;
+use chancery_proto::v1::mail_service_client::MailServiceClient;
 use chancery_proto::v1::token_service_client::TokenServiceClient;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::process::Signal;
@@ -25,6 +26,7 @@ use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_types::StatusExt as _;
 
 use daemon::{Daemon, Scene};
 
@@ -194,6 +196,19 @@ async fn a_stop_is_not_held_up_by_clients_that_have_stopped() {
     let mut health = HealthClient::new(scene.connect().await.unwrap());
     health.check(HealthCheckRequest::default()).await.unwrap();
     daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_not_held_up_by_messages_that_have_not_begun() {
+    let scene = Scene::new("[limits]\ndrain = \"1h\"\n");
+    let mut daemon = Daemon::start(&scene);
+    let mut mail = MailServiceClient::new(scene.connect().await.unwrap());
+    let mut running = mail.verify(tokio_stream::pending()).await.unwrap().into_inner();
+    daemon.signal(Signal::TERM);
+    let status = running.message().await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    assert_eq!(status.get_details_error_info().unwrap().reason, "SHUTTING_DOWN");
     assert_eq!(daemon.wait(), Some(0));
 }
 

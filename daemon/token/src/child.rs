@@ -20,6 +20,7 @@ use std::{
     sync::Arc,
 };
 
+use nix::sys::signal::{self, SigSet};
 use rustix::{
     net::RecvFlags,
     process::{Signal, getpid, kill_process, set_parent_process_death_signal},
@@ -74,6 +75,7 @@ pub enum WorkerError {
 /// When it was not the daemon that started this process, or the system refuses what it needs.
 pub fn serve() -> Result<(), WorkerError> {
     check_descriptors()?;
+    leave_signals_to_the_daemon()?;
     // Whatever becomes of the socket: nobody holds a token for a daemon that is gone.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(|errno| WorkerError::Control(errno.into()))?;
     let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(WorkerError::Control)?;
@@ -90,13 +92,21 @@ pub fn serve() -> Result<(), WorkerError> {
     let speaker = control.try_clone().map_err(WorkerError::Control)?;
     let mut worker = Worker::start(start, sockets, Arc::new(Control::new(speaker)))?;
     while let Ok(Some(frame)) = protocol::read(&control) {
-        if let ToWorker::Stop = frame {
-            worker.stop();
-            break;
+        match frame {
+            // Whoever is in the middle of a login may still ask for a PIN, or whether it may go to the token.
+            ToWorker::Stop => worker.stop()?,
+            frame => worker.obey(frame),
         }
-        worker.obey(frame);
     }
     end_process()
+}
+
+/// Leaves the signals that a terminal or a container sends to everybody to the daemon, which says what they come to. What a module
+/// starts inherits that.
+fn leave_signals_to_the_daemon() -> Result<(), WorkerError> {
+    let signals: SigSet = [signal::SIGHUP, signal::SIGINT, signal::SIGTERM].into_iter().collect();
+    let blocked = signals.thread_block();
+    blocked.map_err(|errno| WorkerError::Control(errno.into()))
 }
 
 /// Ends this process at once, without a module's destructors.
@@ -235,11 +245,16 @@ impl Worker {
         }
     }
 
-    /// Lets the workers finish what they are at, logs out and finalises.
-    fn stop(&mut self) {
+    /// Lets the workers finish what they are at, logs out, finalises and ends this process.
+    fn stop(&mut self) -> Result<(), WorkerError> {
         for socket in &self.sockets {
             socket.close();
         }
-        self.engine.end();
+        let mut engine = std::mem::take(&mut self.engine);
+        let stopping = spawn("module", "stop", move || {
+            engine.end();
+            end_process()
+        });
+        stopping.map(drop).map_err(WorkerError::Thread)
     }
 }

@@ -20,6 +20,7 @@ mod pins;
 mod pins_in_flight;
 mod presence;
 mod replicas;
+mod stop;
 mod storm;
 mod waiting;
 

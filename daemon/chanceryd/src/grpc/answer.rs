@@ -17,7 +17,7 @@ use tonic::{Response, Status, Streaming};
 
 use super::{errors, stall};
 use crate::listen::HangUp;
-use crate::ops::{Call, Invalid, OpError, Place, Sink, Turn};
+use crate::ops::{self, Call, Invalid, OpError, Place, Sink, Turn};
 use crate::sync::lock;
 
 /// What a handler answers.
@@ -31,10 +31,12 @@ pub(super) trait Piece {
     fn split(self) -> (Option<Self::Options>, Bytes);
 }
 
-/// The options from the first request of a stream, and the content of it and of all that follow.
+/// The options from the first request of a stream, and the content of it and of all that follow. A stream on which nothing has come
+/// when the daemon is told to stop is not waited for.
 pub(super) async fn open<P>(
     requests: Streaming<P>,
     turn: &Turn,
+    context: &ops::Context,
 ) -> Result<
     (
         P::Options,
@@ -49,11 +51,11 @@ where
         requests,
         turn: turn.clone(),
     };
-    let first = requests
-        .next()
-        .await
-        .ok_or(OpError::Invalid(Invalid::OptionsMissing))?
-        .map_err(broken)?;
+    let first = tokio::select! {
+        biased;
+        first = requests.next() => first.ok_or(OpError::Invalid(Invalid::OptionsMissing))?.map_err(broken)?,
+        () = context.stopped() => return Err(OpError::Stopping),
+    };
     let (options, content) = first.split();
     let options = options.ok_or(OpError::Invalid(Invalid::OptionsMissing))?;
     let rest = requests.map(|request| match request.map_err(broken)?.split() {

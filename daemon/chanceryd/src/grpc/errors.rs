@@ -110,7 +110,7 @@ fn code(error: &OpError) -> Code {
         | OpError::Unsupported(_)
         | OpError::Limit(_) => Code::InvalidArgument,
         OpError::Token(error) => token_code(error),
-        OpError::Audit(_) | OpError::Unrecorded(_) => Code::Unavailable,
+        OpError::Audit(_) | OpError::Unrecorded(_) | OpError::Stopping => Code::Unavailable,
         OpError::Spool(SpoolError::Full { .. })
         | OpError::MailBusy(_)
         | OpError::TooManyWatches
@@ -166,7 +166,7 @@ fn retry(error: &OpError) -> Option<Duration> {
             | TokenError::Draining { .. }
             | TokenError::Shutdown { .. },
         ) => Some(LATER),
-        OpError::Spool(SpoolError::Full { .. }) => Some(LATER),
+        OpError::Spool(SpoolError::Full { .. }) | OpError::Stopping => Some(LATER),
         _ => None,
     }
 }

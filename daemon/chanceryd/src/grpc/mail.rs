@@ -58,7 +58,7 @@ impl MailService for Mail {
         let confidence = Confidence::of(&request);
         let context = Arc::clone(&self.context);
         answer(admitted, signed_content, signed_report, |call, sink| async move {
-            let (options, content) = open(request.into_inner(), sink.turn()).await?;
+            let (options, content) = open(request.into_inner(), sink.turn(), &context).await?;
             confidence.wipe_shared_if(&options.pin);
             ops::mail_sign::sign(&context, &call, sign_options(options)?, content, sink).await
         })
@@ -72,7 +72,7 @@ impl MailService for Mail {
         let admitted = self.begin(&request, "chancery.v1.MailService/Encrypt")?;
         let context = Arc::clone(&self.context);
         answer(admitted, encrypted_content, encrypted_report, |call, sink| async move {
-            let (options, content) = open(request.into_inner(), sink.turn()).await?;
+            let (options, content) = open(request.into_inner(), sink.turn(), &context).await?;
             ops::mail_encrypt::encrypt(&context, &call, encrypt_options(options)?, content, sink).await
         })
         .await
@@ -86,7 +86,7 @@ impl MailService for Mail {
         let confidence = Confidence::of(&request);
         let context = Arc::clone(&self.context);
         answer(admitted, decrypted_content, decrypted_report, |call, sink| async move {
-            let (options, content) = open(request.into_inner(), sink.turn()).await?;
+            let (options, content) = open(request.into_inner(), sink.turn(), &context).await?;
             confidence.wipe_shared_if(&options.pin);
             ops::mail_decrypt::decrypt(&context, &call, decrypt_options(options)?, content, sink).await
         })
@@ -97,7 +97,7 @@ impl MailService for Mail {
         let admitted = self.begin(&request, "chancery.v1.MailService/Verify")?;
         let context = Arc::clone(&self.context);
         answer(admitted, verified_content, verified_report, |_, sink| async move {
-            let (options, content) = open(request.into_inner(), sink.turn()).await?;
+            let (options, content) = open(request.into_inner(), sink.turn(), &context).await?;
             ops::mail_verify::verify(&context, options.return_content, content, sink).await
         })
         .await

@@ -123,7 +123,7 @@ impl Context {
     }
 
     /// Returns once [`Context::stop`] has been called.
-    pub(super) async fn stopped(&self) {
+    pub async fn stopped(&self) {
         // The sender is here, so there is no error.
         let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
     }

@@ -144,6 +144,9 @@ pub enum OpError {
         .0.as_secs_f64()
     )]
     StreamIdle(Duration),
+    /// The daemon was told to stop before anything of the message had come. Trying again helps once it has started again.
+    #[error("the daemon is about to stop, and nothing of the message had come")]
+    Stopping,
     /// The caller's deadline passed.
     #[error("the caller's deadline passed before it was done")]
     DeadlineExceeded,
@@ -188,6 +191,7 @@ impl OpError {
             Self::TooManyWatches => "TOO_MANY_WATCHES",
             Self::TooManyAgents => "TOO_MANY_AGENTS",
             Self::StreamIdle(_) => "STREAM_IDLE",
+            Self::Stopping => "SHUTTING_DOWN",
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Cancelled(_) => "CANCELLED",
             Self::Spool(_) | Self::Internal(_) => "INTERNAL",

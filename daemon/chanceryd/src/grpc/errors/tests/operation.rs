@@ -150,6 +150,7 @@ pub(super) fn errors() -> Vec<(OpError, Code, &'static str, bool)> {
             "STREAM_IDLE",
             false,
         ),
+        (OpError::Stopping, Unavailable, "SHUTTING_DOWN", true),
         (OpError::DeadlineExceeded, DeadlineExceeded, "DEADLINE_EXCEEDED", false),
         (OpError::Cancelled("x".into()), Cancelled, "CANCELLED", false),
         (OpError::Internal(detail()), Internal, "INTERNAL", false),
@@ -189,6 +190,7 @@ fn known(error: &OpError) {
         | OpError::MailBusy(_)
         | OpError::TooManyWatches
         | OpError::StreamIdle(_)
+        | OpError::Stopping
         | OpError::DeadlineExceeded
         | OpError::Cancelled(_)
         | OpError::Internal(_) => {}
