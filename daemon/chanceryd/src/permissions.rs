@@ -1,12 +1,16 @@
 //! Files and directories that steer the daemon or hold a secret: nobody but root and the daemon's own user may change
 //! them, and a secret nobody else may read. Checked on what was opened, not on a name that can point elsewhere later.
 
+mod way;
+
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+
+pub use way::trusted_library;
 
 /// Why a file or directory is not trusted. Trying again helps once its owner or mode has been put right.
 #[derive(Debug, thiserror::Error)]
@@ -29,22 +33,37 @@ pub enum PermissionError {
         expected: &'static str,
     },
     /// It belongs to a third party.
-    #[error("{} belongs to uid {uid}, who could change it; make it root's or uid {own}'s", path.display())]
+    #[error("{} belongs to uid {uid} (mode {mode:04o}), who could change it; make it root's or uid {own}'s", path.display())]
     Owner {
         /// What.
         path: PathBuf,
+        /// Its mode.
+        mode: u32,
         /// Whose it is.
         uid: u32,
         /// Whose it may be, beside root.
         own: u32,
     },
     /// Others can write to it.
-    #[error("{} can be written by its group or by others (mode {mode:04o}); run `chmod go-w` on it", path.display())]
+    #[error(
+        "{} belongs to uid {uid} and can be written by its group or by others (mode {mode:04o}); run `chmod go-w` on it",
+        path.display()
+    )]
     Writable {
         /// What.
         path: PathBuf,
+        /// Whose it is.
+        uid: u32,
         /// Its mode.
         mode: u32,
+    },
+    /// Its way leads through more symbolic links than anybody lays on purpose.
+    #[error("{} leads through more than {limit} symbolic links; name the file that is meant", path.display())]
+    Links {
+        /// What.
+        path: PathBuf,
+        /// The most.
+        limit: usize,
     },
     /// Others can read a secret.
     #[error("{} can be read by its group or by others (mode {mode:04o}); run `chmod 600` on it", path.display())]
@@ -95,14 +114,6 @@ pub fn open_trusted(path: &Path) -> Result<File, PermissionError> {
     Ok(file)
 }
 
-/// Checks a file as [`open_trusted`] does.
-///
-/// # Errors
-/// When it cannot be opened or others could have put it there.
-pub fn trusted_file(path: &Path) -> Result<(), PermissionError> {
-    open_trusted(path).map(drop)
-}
-
 /// Opens a file as [`open_trusted`] does that, beside that, nobody else can read.
 ///
 /// # Errors
@@ -113,7 +124,7 @@ pub fn open_secret(path: &Path) -> Result<File, PermissionError> {
         path: path.to_owned(),
         source,
     })?;
-    let mode = metadata.permissions().mode() & 0o7777;
+    let mode = mode(&metadata);
     if mode & 0o077 != 0 {
         return Err(PermissionError::Readable {
             path: path.to_owned(),
@@ -142,22 +153,34 @@ pub fn trusted_directory(path: &Path) -> Result<(), PermissionError> {
 }
 
 fn unchanged_by_others(path: &Path, metadata: &Metadata) -> Result<(), PermissionError> {
-    let own = rustix::process::geteuid().as_raw();
-    let (uid, mode) = (metadata.uid(), metadata.permissions().mode() & 0o7777);
-    if uid != 0 && uid != own {
-        return Err(PermissionError::Owner {
-            path: path.to_owned(),
-            uid,
-            own,
-        });
-    }
+    not_of_others(path, metadata)?;
+    let (uid, mode) = (metadata.uid(), mode(metadata));
     if mode & 0o022 != 0 {
         return Err(PermissionError::Writable {
             path: path.to_owned(),
+            uid,
             mode,
         });
     }
     Ok(())
+}
+
+fn not_of_others(path: &Path, metadata: &Metadata) -> Result<(), PermissionError> {
+    let own = rustix::process::geteuid().as_raw();
+    let uid = metadata.uid();
+    if uid != 0 && uid != own {
+        return Err(PermissionError::Owner {
+            path: path.to_owned(),
+            mode: mode(metadata),
+            uid,
+            own,
+        });
+    }
+    Ok(())
+}
+
+fn mode(metadata: &Metadata) -> u32 {
+    metadata.permissions().mode() & 0o7777
 }
 
 #[cfg(test)]

@@ -359,18 +359,25 @@ fn it_does_not_start_with_a_pin_that_others_can_read_and_check_config_says_so_to
 #[test]
 fn it_does_not_load_a_module_that_others_can_write_and_check_config_says_so_too() {
     let scene = Scene::new("");
-    let module = scene.directory().join("m.so");
+    let above = scene.directory().join("above");
+    let module = above.join("own/m.so");
+    fs::create_dir_all(above.join("own")).unwrap();
     fs::write(&module, "").unwrap();
     scene.configure_beside(
-        "[[module]]\nname = \"m\"\npath = \"{directory}/m.so\"\n[[token]]\nname = \"card\"\nmodule = \"m\"\nlabel = \"l\"\n",
+        "[[module]]\nname = \"m\"\npath = \"{directory}/above/own/m.so\"\n[[token]]\nname = \"card\"\nmodule = \"m\"\n\
+         label = \"l\"\n",
     );
-    fs::set_permissions(&module, fs::Permissions::from_mode(0o775)).unwrap();
-    for (command, expected) in [("run", 1), ("check-config", EX_CONFIG)] {
-        let (status, said) = Daemon::run_to_the_end(&scene, command);
-        assert!(
-            status == Some(expected) && said.contains("module m: ") && said.contains("chmod go-w"),
-            "{said}"
-        );
+    for place in [&module, &above] {
+        fs::set_permissions(place, fs::Permissions::from_mode(0o775)).unwrap();
+        for (command, expected) in [("run", 1), ("check-config", EX_CONFIG)] {
+            let (status, said) = Daemon::run_to_the_end(&scene, command);
+            let named = said.contains(&format!("module m: {} belongs to uid", place.display()));
+            assert!(
+                status == Some(expected) && named && said.contains("chmod go-w"),
+                "{said}"
+            );
+        }
+        fs::set_permissions(place, fs::Permissions::from_mode(0o755)).unwrap();
     }
 }
 

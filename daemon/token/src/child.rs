@@ -68,12 +68,14 @@ pub enum WorkerError {
 
 /// Serves the tokens of one module over the socket on standard input, until the daemon says so or ends.
 ///
+/// `may_load` looks at the module's file each time, just before it is loaded, and may object.
+///
 /// Call it before any other thread is there. It does not return when all went well: a module's destructors are not to be
 /// trusted, so the process is killed by itself.
 ///
 /// # Errors
 /// When it was not the daemon that started this process, or the system refuses what it needs.
-pub fn serve() -> Result<(), WorkerError> {
+pub fn serve(may_load: fn(&Path) -> Result<(), String>) -> Result<(), WorkerError> {
     check_descriptors()?;
     leave_signals_to_the_daemon()?;
     // Whatever becomes of the socket: nobody holds a token for a daemon that is gone.
@@ -90,7 +92,7 @@ pub fn serve() -> Result<(), WorkerError> {
     let confined = confine(&start.confinement).map_err(|error| WorkerError::Confinement(error.to_string()))?;
     tracing::info!(%confined, "confined");
     let speaker = control.try_clone().map_err(WorkerError::Control)?;
-    let mut worker = Worker::start(start, sockets, Arc::new(Control::new(speaker)))?;
+    let mut worker = Worker::start(start, may_load, sockets, Arc::new(Control::new(speaker)))?;
     while let Ok(Some(frame)) = protocol::read(&control) {
         match frame {
             // Whoever is in the middle of a login may still ask for a PIN, or whether it may go to the token.
@@ -152,10 +154,15 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(start: Start, sockets: Vec<Arc<JobSocket>>, control: Arc<Control>) -> Result<Self, WorkerError> {
+    fn start(
+        start: Start,
+        may_load: fn(&Path) -> Result<(), String>,
+        sockets: Vec<Arc<JobSocket>>,
+        control: Arc<Control>,
+    ) -> Result<Self, WorkerError> {
         let mut engine = Engine::default();
         let loading = engine
-            .load("module", start.module, start.is_frail)
+            .load("module", start.module, start.is_frail, may_load)
             .map_err(WorkerError::Thread)?;
         let mut pins = HashMap::new();
         for (index, (token, socket)) in start.tokens.into_iter().zip(&sockets).enumerate() {

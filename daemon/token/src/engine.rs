@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         mpsc::{self, SyncSender},
@@ -15,6 +15,7 @@ use crate::{
     anchor::{Anchor, COMMANDS, Command},
     board::Board,
     config::TokenSelector,
+    error::ModuleError,
     jobs::Jobs,
     module::{Loading, Module},
     pins::Pins,
@@ -43,13 +44,20 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
-    /// Loads a module on a thread of its own, which ends when C_Initialize does. Of a frail one nothing is wanted that can be
-    /// done without.
-    pub(crate) fn load(&mut self, name: &str, path: PathBuf, is_frail: bool) -> io::Result<Arc<Loading>> {
+    /// Loads a module on a thread of its own, which ends when C_Initialize does, if `may_load` does not object to its file. Of a
+    /// frail one nothing is wanted that can be done without.
+    pub(crate) fn load(
+        &mut self,
+        name: &str,
+        path: PathBuf,
+        is_frail: bool,
+        may_load: fn(&Path) -> Result<(), String>,
+    ) -> io::Result<Arc<Loading>> {
         let loading = Arc::new(Loading::default());
         let finished = Arc::clone(&loading);
         drop(spawn(name, "load", move || {
-            finished.finish(Module::load(&path, is_frail).map(Arc::new))
+            let allowed = may_load(&path).map_err(ModuleError::Untrusted);
+            finished.finish(allowed.and_then(|()| Module::load(&path, is_frail).map(Arc::new)))
         })?);
         self.modules.push(Arc::clone(&loading));
         Ok(loading)

@@ -346,6 +346,10 @@ pub enum ModuleError {
     /// The file could not be loaded as a shared library, or is not a PKCS#11 module.
     #[error("it could not be loaded: {0}")]
     Load(String),
+    /// Others could have changed the file, so it was not loaded. Trying again helps once its owner and mode, and those of the
+    /// directories that lead to it, have been put right.
+    #[error("it was not loaded: {0}")]
+    Untrusted(String),
     /// The library answered with an error.
     #[error("{function} answered {ckr}")]
     Ckr {

@@ -145,7 +145,7 @@ impl Tokens {
         let mut all = Self::none();
         let mut first: Vec<(&ModuleConfig, String, Arc<Loading>)> = Vec::new();
         for StartingModule { config, tokens } in by_module(modules, tokens) {
-            let loading = all.engine.load(&config.name, config.path.clone(), false);
+            let loading = all.engine.load(&config.name, config.path.clone(), false, |_| Ok(()));
             let loading = loading.map_err(no_thread(&config.name))?;
             first.push((config, users(&tokens), Arc::clone(&loading)));
             for token in tokens {

@@ -1,10 +1,19 @@
 //! Modules that take their process with them.
 
-use std::time::Instant;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use chancery_proto::v1::TokenState;
 use cryptoki_sys::CKR_DEVICE_ERROR;
-use hsm_tests::{daemon::PIN, people::Person, softhsm::fault::Fault};
+use hsm_tests::{
+    daemon::{Daemon, PIN},
+    people::Person,
+    softhsm::fault::Fault,
+};
 use tonic::Code;
 
 use crate::{
@@ -147,4 +156,43 @@ fn a_module_that_keeps_crashing_is_parked_and_said_to_be_until_a_reload() {
     });
     assert_eq!(daemon.children().unwrap().len(), 2);
     assert_every_intent_has_its_outcome(&daemon);
+}
+
+/// The directory of the module called other.
+fn directory_of_other(daemon: &Daemon) -> PathBuf {
+    let configuration = fs::read_to_string(daemon.configuration_file()).unwrap();
+    let module = configuration.split('"').find(|text| text.ends_with("/libmodule.so"));
+    Path::new(module.unwrap()).parent().unwrap().to_owned()
+}
+
+#[test]
+fn a_module_that_others_could_have_changed_meanwhile_is_not_loaded_again_before_that_is_mended() {
+    let mut daemon = frail_and_sound();
+    let directory = directory_of_other(&daemon);
+    let chmod = |mode| fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
+    let other = daemon.faults_of("other").unwrap();
+    other.put("C_Sign", Fault::segfault().once()).unwrap();
+    let loaded = other.of("C_Initialize").unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        chmod(0o777);
+        // Given up with the process; the next one has nothing to do it with.
+        client.sign(Person::Carol, 7).await.unwrap_err();
+        let token = client
+            .token_when("sound", |token| token.state() == TokenState::Failed)
+            .await
+            .unwrap();
+        for part in [directory.to_str().unwrap(), "mode 0777", "chmod go-w"] {
+            assert!(token.detail.contains(part), "{part} is not in: {}", token.detail);
+        }
+        client.sign(Person::Alice, 7).await.unwrap();
+    });
+    assert_eq!(daemon.faults_of("other").unwrap().of("C_Initialize").unwrap(), loaded);
+    chmod(0o700);
+    daemon.reload().unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.serves_again(Person::Carol).await.unwrap();
+    });
+    assert_eq!(notes(&daemon, "module-replaced", "softhsm"), 0);
 }

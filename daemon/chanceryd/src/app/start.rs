@@ -34,7 +34,7 @@ pub(super) async fn tokens(
     backlog: Backlog,
 ) -> Result<(Tokens, Loads), AppError> {
     for module in config.modules.iter().filter(|module| module.path.exists()) {
-        permissions::trusted_file(&module.path).map_err(|source| AppError::Module {
+        permissions::trusted_library(&module.path).map_err(|source| AppError::Module {
             module: module.name.clone(),
             source,
         })?;

@@ -45,7 +45,7 @@ pub fn check_config(file: &Path) -> ExitCode {
     for module in &config.modules {
         if !module.path.exists() {
             problems.push(format!("module {}: there is no {}", module.name, module.path.display()));
-        } else if let Err(error) = permissions::trusted_file(&module.path) {
+        } else if let Err(error) = permissions::trusted_library(&module.path) {
             problems.push(format!("module {}: {error}", module.name));
         }
     }
