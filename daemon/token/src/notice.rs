@@ -16,6 +16,6 @@ pub struct Notice {
 pub enum Ending {
     /// Another process is started.
     Replaced,
-    /// It kept ending and is left alone.
+    /// It kept crashing and is left alone for a minute, for twice as long each time after that, and for an hour at most.
     Parked,
 }

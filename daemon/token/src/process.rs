@@ -8,12 +8,13 @@
 //! - A [`Courier`] gives the process as many jobs of a token as it can do soon, and knows which are there. It never blocks: it
 //!   runs on the threads that speak HTTP/2.
 //! - A supervisor starts the process and everything that follows from that: what the process says goes to the board, a
-//!   process that ends is replaced, one that hangs is ended, one that keeps ending is left alone.
+//!   process that ends is replaced, one that hangs is ended, one that keeps ending is left alone for longer and longer.
 
 mod courier;
 mod launch;
 mod life;
 mod log;
+mod pause;
 mod renewals;
 mod supervisor;
 mod ward;

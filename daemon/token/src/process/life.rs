@@ -9,6 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    process::{Pid, PidfdFlags, Signal, pidfd_open},
+};
+
 use super::{Event, log::log_lines};
 use crate::{
     engine::spawn,
@@ -17,6 +22,14 @@ use crate::{
 
 /// How long what a process said before its end may take to be heard.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How a process ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) how: String,
+    /// By what it did itself: not by a signal from outside, and not because it was given up.
+    pub(super) crashed: bool,
+}
 
 pub(super) struct Life {
     /// Tells what it said from what another said before.
@@ -90,11 +103,6 @@ impl Life {
         }
     }
 
-    /// Whether nobody here has ended it.
-    pub(super) fn ends_by_itself(&self) -> bool {
-        self.ending.is_none()
-    }
-
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -110,18 +118,83 @@ impl Life {
     }
 
     /// Waits for a process that is not heard any more, and says how it ended. `why` it is not, if that was not its end.
-    pub(super) fn bury(mut self, why: Option<String>) -> String {
+    pub(super) fn bury(mut self, why: Option<String>) -> End {
+        let nonsense = why.is_some() && self.ending.is_none();
         if let Some(why) = why {
             self.end(why);
         }
-        // One that has only closed its socket would be waited for without end. To one that has ended it makes no difference.
+        // One that has only closed its socket would be waited for without end.
+        let lingers = self.ending.is_none() && !self.ends_within(LAST_WORDS);
+        // To one that has ended it makes no difference.
         let _ = self.child.kill();
         let status = self.child.wait();
         // Whoever else holds the other end says nothing for it. The socket may be closed already.
         let _ = self.control.shutdown(Shutdown::Both);
-        self.ending
-            .unwrap_or_else(|| status.map_or_else(|error| error.to_string(), describe))
+        match (self.ending, status) {
+            (Some(how), _) => End { how, crashed: nonsense },
+            (None, _) if lingers => End {
+                how: "it closed its socket and did not end".to_owned(),
+                crashed: true,
+            },
+            (None, Ok(status)) => End::of(status),
+            (None, Err(error)) => End {
+                how: error.to_string(),
+                crashed: true,
+            },
+        }
     }
+
+    /// Waits until it ends, but no longer than this.
+    fn ends_within(&mut self, patience: Duration) -> bool {
+        let has_ended = |child: &mut Child| child.try_wait().is_ok_and(|status| status.is_some());
+        if has_ended(&mut self.child) {
+            return true;
+        }
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let Some(process) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
+            let patience = Timespec::try_from(patience).ok();
+            // What it comes to is asked below.
+            let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], patience.as_ref());
+        }
+        has_ended(&mut self.child)
+    }
+}
+
+impl End {
+    /// Nobody here has ended it. What sends SIGKILL is not in the module: an operator, or the kernel that needs memory.
+    fn of(status: ExitStatus) -> Self {
+        let how = match (status.signal(), status.code()) {
+            (Some(signal), _) => match Signal::from_named_raw(signal) {
+                Some(Signal::KILL) => {
+                    "signal 9, SIGKILL: killed from outside, by somebody or by the kernel for want of memory".to_owned()
+                }
+                _ => format!("signal {signal}{}", name(signal)),
+            },
+            (None, Some(code)) => format!("exit status {code}"),
+            (None, None) => "unknown reason".to_owned(),
+        };
+        Self {
+            how,
+            crashed: status.signal() != Some(Signal::KILL.as_raw()),
+        }
+    }
+}
+
+/// Of a signal by which modules end.
+fn name(signal: i32) -> &'static str {
+    const NAMES: [(Signal, &str); 9] = [
+        (Signal::SEGV, ", SIGSEGV"),
+        (Signal::ABORT, ", SIGABRT"),
+        (Signal::BUS, ", SIGBUS"),
+        (Signal::ILL, ", SIGILL"),
+        (Signal::FPE, ", SIGFPE"),
+        (Signal::TERM, ", SIGTERM"),
+        (Signal::INT, ", SIGINT"),
+        (Signal::PIPE, ", SIGPIPE"),
+        (Signal::SYS, ", SIGSYS"),
+    ];
+    let named = NAMES.iter().find(|(each, _)| each.as_raw() == signal);
+    named.map_or("", |(_, name)| name)
 }
 
 fn listen(
@@ -158,10 +231,22 @@ fn listen(
     Ok(())
 }
 
-fn describe(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("signal {signal}"),
-        (None, Some(code)) => format!("exit status {code}"),
-        (None, None) => "unknown reason".to_owned(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ended_a_process_is_named_and_a_kill_from_outside_is_no_crash() {
+        let end = |raw| End::of(ExitStatus::from_raw(raw));
+        for (raw, how) in [(11, "signal 11, SIGSEGV"), (64, "signal 64"), (3 << 8, "exit status 3")] {
+            let how = how.to_owned();
+            assert_eq!(end(raw), End { how, crashed: true });
+        }
+        let killed = end(9);
+        assert!(
+            !killed.crashed && killed.how.starts_with("signal 9, SIGKILL"),
+            "{}",
+            killed.how
+        );
     }
 }

@@ -14,7 +14,12 @@ use std::{
 
 use tokio::{runtime::Handle, sync::mpsc};
 
-use super::{Launch, Ward, life::Life, renewals::Renewals};
+use super::{
+    Launch, Ward,
+    life::{End, Life},
+    pause,
+    renewals::Renewals,
+};
 use crate::{
     anchor::Command,
     confine::Confinement,
@@ -32,18 +37,6 @@ const IDLE_TICK: Duration = Duration::from_millis(500);
 
 /// A process that lasted as long was not a failure of the start.
 const STABLE: Duration = Duration::from_secs(60);
-
-/// Pauses before the process is started again, after one failure, two, and so on. After the last, a module that crashes is parked.
-const PAUSES: [Duration; 5] = [
-    Duration::ZERO,
-    Duration::from_millis(200),
-    Duration::from_secs(1),
-    Duration::from_secs(3),
-    Duration::from_secs(10),
-];
-
-/// Between processes that go on hanging or finding no use in their module after that: what it speaks to may be back one day.
-const LONG_PAUSE: Duration = Duration::from_secs(60);
 
 /// Of the reason for an end no more is passed on.
 const MAX_REASON: usize = 500;
@@ -63,7 +56,7 @@ pub(crate) enum Event {
     Said { life: u64, frame: FromWorker },
     /// A process is not heard any more: it closed its socket, which it does by ending, or there is a reason.
     Gone { life: u64, why: Option<String> },
-    /// A parked module is to be tried again.
+    /// A module whose next process is waited for is to be tried at once.
     Revive,
     /// Finish what is under way, and end the process.
     Stop,
@@ -95,8 +88,7 @@ struct State {
     /// Processes have ended or hung before, and more than once.
     is_frail: bool,
     renewals: Renewals,
-    /// `None` while the module is parked.
-    next_start: Option<Instant>,
+    next_start: Instant,
     stopping: Option<Instant>,
     /// `Stop` has been said to the process.
     stop_said: bool,
@@ -111,7 +103,7 @@ impl Supervisor {
             failures: 0,
             is_frail: false,
             renewals: Renewals::default(),
-            next_start: Some(Instant::now()),
+            next_start: Instant::now(),
             stopping: None,
             stop_said: false,
         };
@@ -122,8 +114,10 @@ impl Supervisor {
             }
             let busy = state.stopping.is_some() || self.wards.iter().any(|ward| ward.courier.is_busy());
             let tick = if busy { BUSY_TICK } else { IDLE_TICK };
-            let until = state.next_start.filter(|_| state.life.is_none());
-            let patience = until.map_or(tick, |start| start.saturating_duration_since(Instant::now()).min(tick));
+            let patience = match state.life {
+                Some(_) => tick,
+                None => state.next_start.saturating_duration_since(Instant::now()).min(tick),
+            };
             match self.events.recv_timeout(patience) {
                 Ok(event) => self.heed(&mut state, event),
                 Err(RecvTimeoutError::Timeout) => {}
@@ -153,7 +147,7 @@ impl Supervisor {
             Event::Revive => {
                 if state.life.is_none() {
                     state.failures = 0;
-                    state.next_start = Some(Instant::now());
+                    state.next_start = Instant::now();
                 }
             }
             Event::Stop => state.stopping = Some(Instant::now()),
@@ -240,7 +234,7 @@ impl Supervisor {
         }
         match state.stopping {
             Some(since) => self.stop(state, since),
-            None if state.life.is_none() && state.next_start.is_some_and(|start| start <= now) => self.start(state),
+            None if state.life.is_none() && state.next_start <= now => self.start(state),
             None => {}
         }
     }
@@ -256,12 +250,13 @@ impl Supervisor {
                     }
                 }
             }
-            Err(error) => self.failed(
-                state,
-                &format!("its process could not be started: {error}"),
-                None,
-                false,
-            ),
+            Err(error) => {
+                let end = End {
+                    how: format!("its process could not be started: {error}"),
+                    crashed: false,
+                };
+                self.failed(state, end, None);
+            }
         }
     }
 
@@ -295,21 +290,20 @@ impl Supervisor {
         let pid = gone.pid();
         // One that was given up for a token's sake is no sign that the next will not last.
         let stable = gone.loaded && (gone.spent || gone.begun.elapsed() > STABLE);
-        let crashed = gone.ends_by_itself() || why.is_some();
-        let how = gone.bury(why);
+        let end = gone.bury(why);
         if state.stopping.is_some() {
-            self.wards.iter_mut().for_each(|ward| ward.lose(&how));
+            self.wards.iter_mut().for_each(|ward| ward.lose(&end.how));
             return;
         }
         if stable {
             state.failures = 0;
         }
-        self.failed(state, &how, Some(pid), crashed);
+        self.failed(state, end, Some(pid));
     }
 
-    /// Starts the process again after a pause, or never.
-    fn failed(&mut self, state: &mut State, how: &str, pid: Option<u32>, crashed: bool) {
-        let how: String = how.chars().take(MAX_REASON).collect();
+    /// Starts the process again after a pause.
+    fn failed(&mut self, state: &mut State, end: End, pid: Option<u32>) {
+        let how: String = end.how.chars().take(MAX_REASON).collect();
         if let Some(first) = self.first.take() {
             // A module that crashes as it is loaded is no reason for the daemon not to start: another process is tried.
             let outcome = match pid {
@@ -319,24 +313,21 @@ impl Supervisor {
             // Whoever started may not have waited so long.
             let _ = first.try_send(outcome);
         }
-        let pause = pause_after(state.failures, crashed);
-        state.failures += 1;
+        let pause = pause::after(state.failures, end.crashed);
+        let is_awaited = pause::is_short(state.failures);
+        let parked = end.crashed && !is_awaited;
+        state.failures = state.failures.saturating_add(1);
         state.is_frail |= state.failures >= FRAIL;
-        state.next_start = pause.map(|pause| Instant::now() + pause);
-        let (module, parked) = (&self.module, pause.is_none());
-        tracing::warn!(module, pid, how, parked, "the module's process has ended");
-        let times = state.failures;
-        let detail = match pause {
-            None => format!(
-                "the process of module {module} ended {times} times in a row ({how}): it is left alone until a reload"
+        state.next_start = Instant::now() + pause;
+        let (module, times) = (&self.module, state.failures);
+        tracing::warn!(module, pid, how, parked, ?pause, "the module's process has ended");
+        let detail = match is_awaited {
+            true => format!("the process of module {module} ended ({how}) and is started again"),
+            false => format!(
+                "the process of module {module} ended {times} times in a row ({how}): another is started after {pause:?}, or at a \
+                 reload"
             ),
-            Some(LONG_PAUSE) => format!(
-                "the process of module {module} ended {times} times in a row ({how}): another is started in {LONG_PAUSE:?}, \
-                 or at a reload"
-            ),
-            Some(_) => format!("the process of module {module} ended ({how}) and is started again"),
         };
-        let is_awaited = pause.is_some_and(|pause| pause < LONG_PAUSE);
         for ward in &mut self.wards {
             ward.lose(&how);
             ward.wait_for_the_next(&detail, is_awaited);
@@ -361,25 +352,5 @@ impl Supervisor {
             state.stop_said = true;
             life.say(&ToWorker::Stop);
         }
-    }
-}
-
-/// How long to wait for the next process after so many that failed in a row; `None` if there is to be none.
-fn pause_after(failures: usize, crashed: bool) -> Option<Duration> {
-    let first = PAUSES.get(failures).copied();
-    first.or((!crashed).then_some(LONG_PAUSE))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_module_that_keeps_crashing_is_parked_and_one_that_hangs_is_tried_again_and_again() {
-        let pauses = |crashed| (0..8).map(move |failures| pause_after(failures, crashed));
-        assert!(pauses(true).take(5).eq(PAUSES.map(Some)));
-        assert!(pauses(true).skip(5).all(|pause| pause.is_none()));
-        assert!(pauses(false).take(5).eq(PAUSES.map(Some)));
-        assert!(pauses(false).skip(5).all(|pause| pause == Some(LONG_PAUSE)));
     }
 }
