@@ -89,6 +89,20 @@ pub enum TokenError {
         /// The token.
         token: String,
     },
+    /// As [`PinUnanswered`](Self::PinUnanswered), and somebody has insisted twice since the token last said whether a PIN is right:
+    /// neither was answered. Nothing was sent to it.
+    #[error(
+        "two tries with this PIN on token {token} never came to an end, nor did the last {} that somebody insisted on: it was not \
+         tried again. A login with another PIN, or at a PIN pad, frees it; otherwise find out with the token's own tools whether the \
+         PIN is right and how many tries are left, and then {remedy}",
+        crate::guard::MAX_INSISTED
+    )]
+    PinInsistenceSpent {
+        /// The token.
+        token: String,
+        /// What is to be done before anybody can insist again.
+        remedy: String,
+    },
     /// This is not the PIN that the token was unlocked with. It was compared with that one and not sent: no try was spent.
     #[error(
         "this is not the PIN that token {token} was unlocked with, or too many have been compared since; it was not sent to the \
@@ -252,6 +266,7 @@ impl TokenError {
             | Self::PinAlreadyFailed { token }
             | Self::PinUnanswered { token }
             | Self::PinUnansweredAtFinalTry { token }
+            | Self::PinInsistenceSpent { token, .. }
             | Self::PinMismatch { token }
             | Self::PinUnknown { token }
             | Self::NewPinRefused { token, .. }

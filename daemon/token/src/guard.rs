@@ -10,7 +10,7 @@
 //!                                       ├─► failed      never again
 //!                                       ├─► unclear     again now, but not after a restart
 //!                                       ├─► untried     as if nothing had been
-//!                                       └─  (nothing)   by hand, once; and once more for each person who insists
+//!                                       └─  (nothing)   by hand, once; and once more if somebody insists, twice in a row at most
 //! ```
 //!
 //! A PIN that is replaced is written down in the same way before it goes to C_SetPIN, and as replaced afterwards: where it is
@@ -34,6 +34,9 @@ const MAX_UNCLEAR: u8 = 2;
 
 /// Tries without success after which none is automatic. Many cards give three: the last is for a person who looks.
 const MAX_TRIES: u32 = 2;
+
+/// Tries that somebody may insist on without an answer to any of them. Whoever insists in a loop locks no card that way.
+pub(crate) const MAX_INSISTED: u32 = 2;
 
 /// PINs that may be compared with the one in use. No token counts these guesses.
 const MAX_GUESSES: u8 = 3;
@@ -75,6 +78,8 @@ pub(crate) struct PinGuard {
     unwritten: bool,
     /// Somebody insists that this one be tried once, though nobody knows what came of it before.
     insisted: Option<Hash>,
+    /// How many such tries have gone to the token, as far as this process knows.
+    insistences: u64,
     guesses: u8,
     pad: Pad,
 }
@@ -86,6 +91,8 @@ struct Pending {
     before: Option<Outcome>,
     /// It is to be replaced; and whether it was proven until then.
     change: Option<bool>,
+    /// Somebody insisted on it.
+    insisted: bool,
 }
 
 impl PinGuard {
@@ -109,6 +116,7 @@ impl PinGuard {
             unclear: 0,
             unwritten: false,
             insisted: None,
+            insistences: 0,
             guesses: 0,
             pad: Pad::new(pad),
         })
@@ -171,6 +179,19 @@ impl PinGuard {
     /// is wanted of this guard.
     pub(crate) fn insist(&mut self, on: Option<&Pin>) {
         self.insisted = on.map(|pin| self.hash(pin));
+    }
+
+    /// What is to be done before anybody can insist again, if the token has left so many such tries without an answer.
+    pub(crate) fn insistence_spent(&self) -> Option<String> {
+        (self.record.insisted >= MAX_INSISTED).then(|| match &self.page {
+            Some(page) => format!("stop the daemon, remove {}, and start it", page.path().display()),
+            None => "start the daemon anew".to_owned(),
+        })
+    }
+
+    /// How many tries that somebody insisted on have gone to the token.
+    pub(crate) fn insistences(&self) -> u64 {
+        self.insistences
     }
 
     /// Writes down that this PIN is about to be tried. Only then may it go to C_Login, and afterwards one of
@@ -258,6 +279,7 @@ impl PinGuard {
         // Which of the PINs that have failed it was, if any, nobody knows.
         if self.record.tries != 0 || self.record.damage.is_some() {
             self.record.tries = 0;
+            self.record.insisted = 0;
             self.record.damage = None;
             self.keep_record();
         }
@@ -297,9 +319,10 @@ impl PinGuard {
         self.insisted = None;
         let counted = std::mem::take(&mut self.unwritten);
         self.unclear = self.unclear.saturating_sub(u8::from(counted));
-        if let Some(Pending { hash, before, change }) = self.pending.take() {
-            self.proven |= change == Some(true);
-            self.record.take_back(&hash, before);
+        if let Some(pending) = self.pending.take() {
+            self.proven |= pending.change == Some(true);
+            self.record.take_back(&pending.hash, pending.before, pending.insisted);
+            self.insistences -= u64::from(pending.insisted);
             self.keep_record();
         }
     }
@@ -322,23 +345,28 @@ impl PinGuard {
             return Err(MemoryError::Unidentified);
         }
         let hash = self.hash(pin);
+        let insisted = attempt == Attempt::ByHand && self.barred(pin) == Some(Barred::Unanswered);
         let refused = match attempt {
             Attempt::Automatic => self.objection(pin).is_some(),
-            Attempt::ByHand => match self.barred(pin) {
-                Some(Barred::Unanswered) => self.insisted.take() != Some(hash),
-                barred => barred.is_some(),
-            },
+            Attempt::ByHand if insisted => self.insisted.take() != Some(hash) || self.insistence_spent().is_some(),
+            Attempt::ByHand => self.barred(pin).is_some(),
         };
         if refused {
             return Err(MemoryError::NotAgain);
         }
         let mut record = self.record.clone();
-        record.begin(hash, attempt);
+        record.begin(hash, attempt, insisted);
         if let Some(page) = &self.page {
             page.write(&record)?;
         }
         let before = self.record.outcome(&hash);
-        self.pending = Some(Pending { hash, before, change });
+        self.pending = Some(Pending {
+            hash,
+            before,
+            change,
+            insisted,
+        });
+        self.insistences += u64::from(insisted);
         self.record = record;
         Ok(())
     }

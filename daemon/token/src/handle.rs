@@ -224,6 +224,12 @@ impl TokenHandle {
         Ok(())
     }
 
+    /// How many tries that somebody insisted on ([`Unlock::even_if_unanswered`]) have gone to the token.
+    #[must_use]
+    pub fn pins_insisted_on(&self) -> u64 {
+        self.front.pins.insistences()
+    }
+
     /// Whether this is the PIN that the token was unlocked with. It is compared in here and not sent to the token, so no try is
     /// spent and the token does not count: whoever calls this does.
     ///

@@ -57,7 +57,7 @@ pub struct Unlock {
     /// How the PIN comes.
     pub pin: PinEntry,
     /// It is sent though two tries with it came to no end, each of which may have been spent: once, and not while the token says
-    /// that one is left. A PIN that the token has refused is not sent for that.
+    /// that one is left, nor after two such tries without an answer. A PIN that the token has refused is not sent for that.
     pub even_if_unanswered: bool,
 }
 

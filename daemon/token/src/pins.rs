@@ -72,6 +72,8 @@ pub(crate) trait Pins: Send + Sync {
     fn kept(&self, purpose: Purpose) -> Result<PinEntry, String>;
     /// What the token said of a PIN that went there.
     fn conclude(&self, pin: PinEntry, verdict: Verdict);
+    /// How many tries that somebody insisted on have gone to the token.
+    fn insistences(&self) -> u64;
     /// Drops the kept PIN.
     fn forget(&self);
 }
@@ -94,7 +96,10 @@ impl Pins for Mutex<PinGuard> {
             PinEntry::AtPad => return Ok(Admission::Ask),
         };
         let insists = match guard.barred(pin) {
-            Some(Barred::Unanswered) if unlock.even_if_unanswered => true,
+            Some(Barred::Unanswered) if unlock.even_if_unanswered => match guard.insistence_spent() {
+                Some(remedy) => return Err(TokenError::PinInsistenceSpent { token, remedy }),
+                None => true,
+            },
             Some(barred) => return Err(barred.error(token)),
             None => false,
         };
@@ -178,6 +183,10 @@ impl Pins for Mutex<PinGuard> {
             Verdict::Changed => guard.changed(pin),
             Verdict::Unchanged => guard.unchanged(),
         }
+    }
+
+    fn insistences(&self) -> u64 {
+        lock(self).insistences()
     }
 
     fn forget(&self) {

@@ -146,8 +146,68 @@ fn a_right_pin_whose_tries_were_not_answered_is_freed_by_whoever_insists_and_by_
         client.lock("card", false).await.unwrap();
         client.unlock("card", PIN).await.unwrap();
     });
-    assert_eq!(insistence(&daemon), 2);
+    let ends = ends_of_insistence(&daemon);
+    assert_eq!((insistence(&daemon), ends.len()), (2, 2));
+    assert!(
+        ends[0].contains("it was sent once more: the module of token card ended"),
+        "{ends:?}"
+    );
+    assert!(
+        ends[1].contains("it was sent once more: the token is unlocked"),
+        "{ends:?}"
+    );
     assert_eq!(card(&daemon).wrong_pins().unwrap(), 0);
+}
+
+#[test]
+fn whoever_insists_in_a_loop_has_two_tries_without_an_answer_and_no_more_after_a_restart() {
+    let mut daemon = daemon(Pin::None);
+    card(&daemon);
+    let loop_of_four = async |daemon: &Daemon| {
+        let client = Client::of(daemon).await;
+        let mut sent = 0;
+        for _ in 0..4 {
+            client.locked("card").await.unwrap();
+            let status = client.insist("card", WRONG_PIN).await.unwrap_err();
+            match reason(&status).as_str() {
+                "MODULE_ENDED" => sent += 1,
+                "PIN_UNANSWERED" => assert!(status.message().contains("remove "), "{status:?}"),
+                _ => panic!("{status:?}"),
+            }
+        }
+        sent
+    };
+    block_on(async {
+        try_twice_without_an_answer(&daemon, &Client::of(&daemon).await, WRONG_PIN).await;
+        let crash = Fault::segfault().behind_the_call();
+        daemon.faults().unwrap().put("C_Login", crash).unwrap();
+        assert_eq!(loop_of_four(&daemon).await, 2);
+    });
+    let tries = card(&daemon).wrong_pins().unwrap();
+    daemon.restart().unwrap();
+    block_on(async {
+        assert_eq!(loop_of_four(&daemon).await, 0);
+    });
+    assert_eq!((tries, card(&daemon).wrong_pins().unwrap()), (4, 4));
+    let ends = ends_of_insistence(&daemon);
+    let sent = ends
+        .iter()
+        .filter(|end| end.contains("it was sent once more: "))
+        .count();
+    let unsent = ends
+        .iter()
+        .filter(|end| end.contains("nothing was sent on the strength of that: "))
+        .count();
+    assert_eq!((insistence(&daemon), sent, unsent), (8, 2, 6), "{ends:?}");
+    // A login with the right one frees what is left.
+    daemon.faults().unwrap().take_back_all().unwrap();
+    block_on(async {
+        let client = Client::of(&daemon).await;
+        client.unlock("card", PIN).await.unwrap();
+        client.lock("card", false).await.unwrap();
+        let status = client.unlock("card", WRONG_PIN).await.unwrap_err();
+        assert_eq!(reason(&status), "PIN_INCORRECT", "{status:?}");
+    });
 }
 
 #[test]
@@ -162,10 +222,23 @@ fn nobody_can_insist_on_a_cards_last_try() {
         assert_eq!(reason(&status), "PIN_UNANSWERED", "{status:?}");
         assert!(status.message().contains("another would lock it"), "{status:?}");
         assert_eq!(card.wrong_pins().unwrap(), 2);
+        let ends = ends_of_insistence(&daemon);
+        assert!(
+            ends[0].contains("nothing was sent on the strength of that: two tries"),
+            "{ends:?}"
+        );
         // Another PIN is another matter.
         client.insist("card", PIN).await.unwrap();
         client.sign(Person::Alice, 7).await.unwrap();
     });
+}
+
+/// What the audit trail says came of it.
+fn ends_of_insistence(daemon: &Daemon) -> Vec<String> {
+    let trail = daemon.audit().unwrap();
+    let ends = trail.iter().filter(|record| record["what"] == "pin-insistence-ended");
+    ends.map(|record| record["detail"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 /// How often the audit trail says that somebody insisted on a PIN.

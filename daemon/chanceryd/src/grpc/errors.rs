@@ -143,6 +143,7 @@ fn token_code(error: &TokenError) -> Code {
         | TokenError::PinAlreadyFailed { .. }
         | TokenError::PinUnanswered { .. }
         | TokenError::PinUnansweredAtFinalTry { .. }
+        | TokenError::PinInsistenceSpent { .. }
         | TokenError::PinMismatch { .. }
         | TokenError::NewPinRefused { .. }
         | TokenError::DecryptionFailed { .. }

@@ -219,7 +219,9 @@ fn token_reason(error: &TokenError) -> &'static str {
         TokenError::PinIncorrect { .. } | TokenError::PinIncorrectAtPad { .. } => "PIN_INCORRECT",
         TokenError::PinNotEntered { .. } => "PIN_NOT_ENTERED",
         TokenError::PinAlreadyFailed { .. } => "PIN_ALREADY_FAILED",
-        TokenError::PinUnanswered { .. } | TokenError::PinUnansweredAtFinalTry { .. } => "PIN_UNANSWERED",
+        TokenError::PinUnanswered { .. }
+        | TokenError::PinUnansweredAtFinalTry { .. }
+        | TokenError::PinInsistenceSpent { .. } => "PIN_UNANSWERED",
         TokenError::PinMismatch { .. } => "PIN_MISMATCH",
         TokenError::PinUnknown { .. } => "PIN_UNKNOWN",
         TokenError::NewPinRefused { .. } => "NEW_PIN_REFUSED",

@@ -1,5 +1,6 @@
 //! `TokenService`: what the tokens can do now, how that changes, and logging in and out of them.
 
+mod insistence;
 mod lease;
 mod watch;
 
@@ -13,6 +14,7 @@ use super::{Call, Context, Invalid, OpError, Page, PageRequest, private_key};
 use crate::audit::Event;
 use crate::policy::{Operation, Target};
 
+use insistence::Insistence;
 pub(super) use lease::Leases;
 pub use lease::{Left, Terms};
 pub use watch::{Watch, watch};
@@ -76,23 +78,24 @@ pub async fn unlock(
         PinEntry::Given(checked("pin", pin)?)
     };
     let terms = terms.check()?;
-    if even_if_unanswered {
-        let detail = format!(
-            "{}: by request {}, even if two tries with it were not answered",
-            token.name(),
-            call.request_id
-        );
-        context.audit.note("pin-insisted-on", &detail)?;
-    }
     let login = Unlock {
         pin,
         even_if_unanswered,
     };
     // Whoever goes before their turn has come leaves no PIN behind, and has begun nothing.
     let turn = context.leases.turn(token.name()).await;
+    let insistence = match even_if_unanswered {
+        true => Some(Insistence::begin(context, call, token)?),
+        false => None,
+    };
     let (all, unlocked, now) = (Arc::clone(context), token.clone(), call.now);
     let work = async move {
-        all.leases.unlock(turn, &unlocked, login, terms, now).await?;
+        let result = all.leases.unlock(&turn, &unlocked, login, terms, now).await;
+        if let Some(insistence) = insistence {
+            insistence.end(&all, &unlocked, &result);
+        }
+        drop(turn);
+        result?;
         all.wrong_pins.forget(unlocked.name());
         Ok(())
     };

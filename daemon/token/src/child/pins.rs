@@ -87,6 +87,11 @@ impl Pins for AskedPins {
         });
     }
 
+    /// The daemon counts them.
+    fn insistences(&self) -> u64 {
+        0
+    }
+
     /// Nothing is kept here.
     fn forget(&self) {}
 }

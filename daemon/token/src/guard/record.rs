@@ -3,6 +3,7 @@
 //! ```text
 //!   chancery-pin-memory 1
 //!   tries 2
+//!   insisted 1                 only if there are any
 //!   refused 3f…                keyed hashes of PINs
 //!   unknown 8a…
 //!   replaced 51…
@@ -57,6 +58,8 @@ const WORDS: [(&str, Outcome); 4] = [
 pub(super) struct Record {
     /// Tries since the last success.
     pub(super) tries: u32,
+    /// Tries that somebody insisted on, since the token last said whether a PIN is right.
+    pub(super) insisted: u32,
     /// Why what was written before could not be read: nothing is tried automatically until a login has succeeded.
     pub(super) damage: Option<String>,
     /// Oldest first.
@@ -69,9 +72,10 @@ impl Record {
         self.tried.iter().find_map(known)
     }
 
-    /// A try is about to be made.
-    pub(super) fn begin(&mut self, hash: Hash, attempt: Attempt) {
+    /// A try is about to be made; whether it is one that somebody insists on.
+    pub(super) fn begin(&mut self, hash: Hash, attempt: Attempt, insisted: bool) {
         self.tries = self.tries.saturating_add(1);
+        self.insisted = self.insisted.saturating_add(u32::from(insisted));
         // By hand, once for each PIN whose outcome is unknown: the first time it is not known yet.
         let outcome = match (attempt, self.outcome(&hash)) {
             (Attempt::ByHand, Some(_)) => Outcome::UnknownByHand,
@@ -83,12 +87,14 @@ impl Record {
     /// The token refused it. `counted` says that the try is known already.
     pub(super) fn refuse(&mut self, hash: Hash, counted: bool) {
         self.tries = self.tries.saturating_add(u32::from(!counted));
+        self.insisted = 0;
         self.set(hash, Outcome::Refused);
     }
 
     /// The token has accepted this PIN: all is forgotten but which PINs were replaced.
     pub(super) fn succeed(&mut self, hash: &Hash) {
         self.tries = 0;
+        self.insisted = 0;
         self.damage = None;
         self.tried
             .retain(|(tried, outcome)| *outcome == Outcome::Replaced && tried != hash);
@@ -109,9 +115,10 @@ impl Record {
         differs
     }
 
-    /// A try that had begun was not made; `before` is what was known of the PIN until then.
-    pub(super) fn take_back(&mut self, hash: &Hash, before: Option<Outcome>) {
+    /// A try that had begun was not made; `before` is what was known of the PIN until then, and `insisted` what was said of the try.
+    pub(super) fn take_back(&mut self, hash: &Hash, before: Option<Outcome>, insisted: bool) {
         self.tries = self.tries.saturating_sub(1);
+        self.insisted = self.insisted.saturating_sub(u32::from(insisted));
         match before {
             Some(outcome) => self.set(*hash, outcome),
             None => self.tried.retain(|(tried, _)| tried != hash),
@@ -135,6 +142,10 @@ impl Record {
 
     pub(super) fn encode(&self, key: &[u8; 32], identity: &Identity) -> String {
         let mut text = format!("{HEADER}\ntries {}\n", self.tries);
+        if self.insisted > 0 {
+            // Writing to a string does not fail.
+            let _ = writeln!(text, "insisted {}", self.insisted);
+        }
         if self.damage.is_some() {
             text.push_str("damaged\n");
         }
@@ -173,6 +184,11 @@ impl Record {
         for line in lines {
             match line.split_once(' ') {
                 Some(("tries", number)) => record.tries = number.parse().map_err(|_| "its number of tries is none")?,
+                Some(("insisted", number)) => {
+                    record.insisted = number
+                        .parse()
+                        .map_err(|_| "its number of tries that were insisted on is none")?;
+                }
                 Some((word, hash)) => {
                     let known = WORDS.iter().find(|(each, _)| *each == word);
                     let (_, outcome) = known.ok_or("it has an unknown line")?;

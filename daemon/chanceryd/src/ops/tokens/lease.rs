@@ -114,7 +114,7 @@ impl Leases {
     /// Unlocks a token on these terms.
     pub(super) async fn unlock(
         self: &Arc<Self>,
-        _turn: Turn,
+        _turn: &Turn,
         token: &TokenHandle,
         login: Unlock,
         terms: Terms,

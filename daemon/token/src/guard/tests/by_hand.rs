@@ -22,18 +22,18 @@ fn a_pin_whose_tries_were_not_answered_is_tried_once_each_time_that_somebody_ins
     for _ in 0..2 {
         state.start("0000").begin(&right, Attempt::ByHand).unwrap();
     }
-    for _ in 0..2 {
-        let mut guard = state.start("1234");
-        assert_eq!(guard.barred(&right), Some(Barred::Unanswered));
-        guard.insist(Some(&right));
-        assert!(!is_tried(&mut guard), "by itself");
-        assert!(guard.begin(&right, Attempt::ByHand).is_ok());
-        // No answer again.
-        assert!(matches!(
-            guard.begin(&right, Attempt::ByHand),
-            Err(MemoryError::NotAgain)
-        ));
-    }
+    let mut guard = state.start("1234");
+    assert_eq!(guard.barred(&right), Some(Barred::Unanswered));
+    guard.insist(Some(&right));
+    assert!(!is_tried(&mut guard), "by itself");
+    assert!(guard.begin(&right, Attempt::ByHand).is_ok());
+    // No answer again.
+    assert!(matches!(
+        guard.begin(&right, Attempt::ByHand),
+        Err(MemoryError::NotAgain)
+    ));
+    assert_eq!(guard.insistences(), 1);
+    drop(guard);
     let mut guard = state.start("1234");
     guard.insist(Some(&pin("5678")));
     assert!(
@@ -45,6 +45,43 @@ fn a_pin_whose_tries_were_not_answered_is_tried_once_each_time_that_somebody_ins
     guard.succeeded(right.clone());
     drop(guard);
     assert_eq!(state.start("1234").barred(&right), None);
+}
+
+#[test]
+fn after_two_tries_without_an_answer_nobody_can_insist_before_the_token_has_judged_a_pin() {
+    let state = State::new();
+    let (right, other) = (pin("1234"), pin("5678"));
+    let insist = |guard: &mut PinGuard, pin: &Pin| {
+        guard.insist(Some(pin));
+        guard.begin(pin, Attempt::ByHand).is_ok()
+    };
+    for each in [&right, &other] {
+        for _ in 0..2 {
+            state.start("0000").begin(each, Attempt::ByHand).unwrap();
+        }
+    }
+    // One that does not go to the token after all is none.
+    let mut guard = state.start("0000");
+    assert!(insist(&mut guard, &right));
+    guard.untried();
+    assert_eq!((guard.insistences(), guard.insistence_spent()), (0, None));
+    drop(guard);
+    // Whichever PIN it is, and whoever is started again.
+    assert!(insist(&mut state.start("0000"), &right));
+    assert!(insist(&mut state.start("0000"), &other));
+    let mut guard = state.start("0000");
+    let page = state.pages().pop().unwrap();
+    assert!(guard.insistence_spent().unwrap().contains(&page.display().to_string()));
+    assert!(!insist(&mut guard, &right) && !insist(&mut guard, &other));
+    assert_eq!(guard.insistences(), 0);
+    // A verdict on any PIN, a bad one too.
+    let third = pin("9999");
+    guard.begin(&third, Attempt::ByHand).unwrap();
+    guard.failed(&third);
+    assert_eq!(guard.insistence_spent(), None);
+    assert!(insist(&mut guard, &right) && guard.insistences() == 1);
+    guard.succeeded(right);
+    assert_eq!(guard.insistence_spent(), None);
 }
 
 #[test]

@@ -54,6 +54,15 @@ pub(super) fn errors() -> Vec<(TokenError, Code, &'static str, bool)> {
             false,
         ),
         (
+            TokenError::PinInsistenceSpent {
+                token: token(),
+                remedy: "start the daemon anew".to_owned(),
+            },
+            InvalidArgument,
+            "PIN_UNANSWERED",
+            false,
+        ),
+        (
             TokenError::PinAlreadyFailed { token: token() },
             InvalidArgument,
             "PIN_ALREADY_FAILED",
