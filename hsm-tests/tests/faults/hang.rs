@@ -45,26 +45,28 @@ fn whoever_comes_as_soon_as_the_daemon_is_ready_finds_the_keys_of_a_token_that_i
     });
 }
 
-#[test]
-fn a_module_that_hangs_when_it_is_loaded_does_not_hold_up_the_other_tokens() {
-    let mut daemon = daemon(Pin::Right);
+/// What the daemon logs when it no longer waits for a module.
+const GIVEN_UP: &str = "the module does not answer; its tokens are served when it does";
+
+/// Starts the daemon anew, for the time of this number, while another module hangs. Whether a token is used before the daemon has
+/// given up waiting for that module.
+fn is_served_while_the_module_is_waited_for(daemon: &mut Daemon, start: usize) -> bool {
     let other = daemon.faults_of("other").unwrap();
     other.put("C_Initialize", Fault::hang().once()).unwrap();
     let (socket, trail) = (daemon.socket(), daemon.audit_file());
+    let log = daemon.directory().join("chanceryd.log");
+    let count = |file: &Path, what| fs::read_to_string(file).unwrap().matches(what).count();
+    let given_up = count(&log, GIVEN_UP);
     let served = std::thread::spawn(move || {
         block_on(async {
             let deadline = Instant::now() + PATIENCE;
             while Instant::now() < deadline {
                 // What the one before answers does not count.
-                let starts = fs::read_to_string(&trail)
-                    .unwrap()
-                    .matches("\"what\":\"started\"")
-                    .count();
-                if starts == 2
+                if count(&trail, "\"what\":\"started\"") == start
                     && let Ok(client) = Client::at(&socket).await
                     && client.sign(Person::Alice, 7).await.is_ok()
                 {
-                    return Some(Instant::now());
+                    return Some(count(&log, GIVEN_UP));
                 }
                 tokio::task::yield_now().await;
             }
@@ -72,10 +74,18 @@ fn a_module_that_hangs_when_it_is_loaded_does_not_hold_up_the_other_tokens() {
         })
     });
     daemon.restart_at_once().unwrap();
-    let ready = Instant::now();
     let served = served.join().unwrap().expect("nobody was served");
-    assert!(served + Duration::from_secs(1) < ready, "the other token waited for it");
+    assert_eq!(daemon.log().unwrap().matches(GIVEN_UP).count(), given_up + 1);
     daemon.faults_of("other").unwrap().take_back_all().unwrap();
+    served == given_up
+}
+
+#[test]
+fn a_module_that_hangs_when_it_is_loaded_does_not_hold_up_the_other_tokens() {
+    let mut daemon = daemon(Pin::Right);
+    // A machine may be too busy to load the other module meanwhile; one that always is has another reason.
+    let served = (2..5).any(|start| is_served_while_the_module_is_waited_for(&mut daemon, start));
+    assert!(served, "the other token waited for it");
 }
 
 #[test]
