@@ -19,7 +19,7 @@ pub struct ModuleConfig {
     pub network: bool,
     /// It may start programs.
     pub programs: bool,
-    /// Absolute paths of files and directories that it cannot open.
+    /// Absolute paths of files and directories that it cannot open, nor copies of such a file that have its name and an ending.
     pub hidden: Vec<PathBuf>,
     /// How long it may take to load and initialise before its process is ended and another one started.
     pub load_time: Duration,

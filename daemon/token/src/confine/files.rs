@@ -2,12 +2,14 @@
 //!
 //! Landlock only allows. So everything is refused at first, and then every name beside the way that leads from `/` to a hidden
 //! path is allowed with all that lies beneath. Symbolic links are left out: what they lead to is allowed or hidden by its own
-//! place.
+//! place. Left out, too, are copies that editors, packages and rotation leave beside a hidden file, which have its name and an
+//! ending.
 
 use std::{
     collections::BTreeMap,
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     fs, io,
+    os::unix::ffi::OsStrExt as _,
     path::{Component, Path, PathBuf},
 };
 
@@ -84,6 +86,12 @@ fn neighbours(hidden: &[PathBuf]) -> Result<Vec<PathBuf>, ConfineError> {
 }
 
 fn walk(directory: &Path, way: &Way, open: &mut Vec<PathBuf>, seen: &mut usize) -> Result<(), ConfineError> {
+    let mut files: Vec<&OsStr> = Vec::new();
+    for (name, onward) in &way.onward {
+        if onward.hidden && !directory.join(name).is_dir() {
+            files.push(name);
+        }
+    }
     // What cannot be listed stays closed, but for the directories on the way.
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         *seen += 1;
@@ -94,7 +102,9 @@ fn walk(directory: &Path, way: &Way, open: &mut Vec<PathBuf>, seen: &mut usize) 
             });
         }
         let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-        if !is_link && !way.onward.contains_key(&entry.file_name()) {
+        let name = entry.file_name();
+        let is_left_out = is_link || way.onward.contains_key(&name) || files.iter().any(|file| is_copy(&name, file));
+        if !is_left_out {
             open.push(entry.path());
         }
     }
@@ -104,6 +114,14 @@ fn walk(directory: &Path, way: &Way, open: &mut Vec<PathBuf>, seen: &mut usize) 
         }
     }
     Ok(())
+}
+
+/// Whether this is the name of a copy of that file, such as `file~`, `file.bak`, `file-20260102.gz`, `#file#` or `.file.swp`.
+fn is_copy(name: &OsStr, file: &OsStr) -> bool {
+    let name = name.as_bytes();
+    let name = name.strip_prefix(b".").or(name.strip_prefix(b"#")).unwrap_or(name);
+    let rest = name.strip_prefix(file.as_bytes());
+    rest.is_some_and(|rest| rest.first().is_none_or(|next| !next.is_ascii_alphanumeric()))
 }
 
 /// Where a path leads, links followed, as far as it exists.

@@ -209,6 +209,45 @@ fn a_hidden_file_is_closed_and_its_neighbours_are_not() {
 }
 
 #[test]
+fn copies_of_a_hidden_file_are_closed_as_well() {
+    let copies = [
+        "d.toml~",
+        "d.toml.bak",
+        "d.toml.dpkg-old",
+        "d.toml_old",
+        "d.toml-20260102.gz",
+        ".d.toml.swp",
+        ".d.toml",
+        "#d.toml#",
+    ];
+    let others = ["d.tomlin", "e.toml", "softhsm2.conf", "d", "d.tom", "statement"];
+    let prepare = |scene: &Path| {
+        fs::create_dir(scene.join("state")).unwrap();
+        fs::create_dir(scene.join("state.d")).unwrap();
+        for file in copies.iter().chain(&others).chain(&["d.toml", "state.d/file"]) {
+            fs::write(scene.join(file), file).unwrap();
+        }
+    };
+    alone("copies_of_a_hidden_file_are_closed_as_well", &[], prepare, |scene| {
+        let confinement = Confinement {
+            hidden: ["d.toml", "state"].map(|name| scene.join(name)).to_vec(),
+            ..Confinement::default()
+        };
+        if confine(&confinement).unwrap().landlock == Landlock::Missing {
+            return skip("the kernel has no Landlock");
+        }
+        for name in copies {
+            let error = File::open(scene.join(name)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{name}");
+        }
+        // What stands beside a directory under its name is another.
+        for name in others.iter().chain(&["state.d/file"]) {
+            assert_eq!(fs::read_to_string(scene.join(name)).unwrap(), *name);
+        }
+    });
+}
+
+#[test]
 fn a_relative_path_and_the_root_cannot_be_hidden() {
     alone("a_relative_path_and_the_root_cannot_be_hidden", &[], nothing, |_| {
         for path in ["state", "/", ""] {
