@@ -118,7 +118,7 @@ impl Life {
     }
 
     /// Waits for a process that is not heard any more, and says how it ended. `why` it is not, if that was not its end.
-    pub(super) fn bury(mut self, why: Option<String>) -> End {
+    pub(super) fn reap(mut self, why: Option<String>) -> End {
         let nonsense = why.is_some() && self.ending.is_none();
         if let Some(why) = why {
             self.end(why);

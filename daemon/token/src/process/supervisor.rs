@@ -141,7 +141,7 @@ impl Supervisor {
             }
             Event::Gone { life, why } => {
                 if let Some(gone) = state.life.take_if(|now| now.id == life) {
-                    self.bury(state, gone, why);
+                    self.reap(state, gone, why);
                 }
             }
             Event::Revive => {
@@ -230,7 +230,7 @@ impl Supervisor {
             ));
         }
         if let Some(gone) = state.life.take_if(|life| life.has_ended_unheard(now)) {
-            self.bury(state, gone, None);
+            self.reap(state, gone, None);
         }
         match state.stopping {
             Some(since) => self.stop(state, since),
@@ -286,11 +286,11 @@ impl Supervisor {
     }
 
     /// The process has ended, or has to.
-    fn bury(&mut self, state: &mut State, gone: Life, why: Option<String>) {
+    fn reap(&mut self, state: &mut State, gone: Life, why: Option<String>) {
         let pid = gone.pid();
         // One that was given up for a token's sake is no sign that the next will not last.
         let stable = gone.loaded && (gone.spent || gone.begun.elapsed() > STABLE);
-        let end = gone.bury(why);
+        let end = gone.reap(why);
         if state.stopping.is_some() {
             self.wards.iter_mut().for_each(|ward| ward.lose(&end.how));
             return;
