@@ -16,11 +16,11 @@ mod life;
 mod log;
 mod pause;
 mod renewals;
+mod supervised_token;
 mod supervisor;
-mod ward;
 mod window;
 
 pub(crate) use courier::Courier;
 pub use launch::Launch;
+pub(crate) use supervised_token::SupervisedToken;
 pub(crate) use supervisor::{Event, Supervisor};
-pub(crate) use ward::Ward;

@@ -31,7 +31,7 @@ use crate::{
     module::Loading,
     notice::Notice,
     pins::Pins,
-    process::{Courier, Event, Launch, Supervisor, Ward},
+    process::{Courier, Event, Launch, SupervisedToken, Supervisor},
     queue::Queue,
     wait::Waiting,
 };
@@ -107,9 +107,9 @@ impl Tokens {
                 users: users(&tokens),
                 outcome,
             });
-            let mut wards = Vec::new();
+            let mut supervised = Vec::new();
             for (number, token) in (0_u16..).zip(tokens) {
-                wards.push(all.ward(token, number, &events, backlog)?);
+                supervised.push(all.supervised(token, number, &events, backlog)?);
             }
             let supervisor = Supervisor {
                 module: config.name.clone(),
@@ -122,7 +122,7 @@ impl Tokens {
                     programs: config.programs,
                     hidden: config.hidden.clone(),
                 },
-                wards,
+                tokens: supervised,
                 runtime: runtime.clone(),
                 events: heard,
                 sender: events.clone(),
@@ -197,13 +197,13 @@ impl Tokens {
         }
     }
 
-    fn ward(
+    fn supervised(
         &mut self,
         config: TokenConfig,
         number: u16,
         events: &SyncSender<Event>,
         backlog: &Backlog,
-    ) -> Result<Ward, StartError> {
+    ) -> Result<SupervisedToken, StartError> {
         let Parts { pins, board, queue } = Parts::new(&config)?;
         let courier = Courier::new(Arc::clone(&board), Arc::clone(&queue), config.sessions, backlog.share());
         let courier = Arc::new(courier);
@@ -222,7 +222,7 @@ impl Tokens {
                 token: number,
             },
         });
-        Ok(Ward {
+        Ok(SupervisedToken {
             number,
             board,
             queue,

@@ -15,7 +15,7 @@ use std::{
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
-    Launch, Ward,
+    Launch, SupervisedToken,
     life::{End, Life},
     pause,
     renewals::Renewals,
@@ -70,7 +70,7 @@ pub(crate) struct Supervisor {
     pub(crate) load_time: Duration,
     pub(crate) launch: Launch,
     pub(crate) confinement: Confinement,
-    pub(crate) wards: Vec<Ward>,
+    pub(crate) tokens: Vec<SupervisedToken>,
     pub(crate) runtime: Handle,
     pub(crate) events: Receiver<Event>,
     /// For the threads that listen to the process.
@@ -112,7 +112,7 @@ impl Supervisor {
             if state.stopping.is_some() && state.life.is_none() {
                 return;
             }
-            let busy = state.stopping.is_some() || self.wards.iter().any(|ward| ward.courier.is_busy());
+            let busy = state.stopping.is_some() || self.tokens.iter().any(|token| token.courier.is_busy());
             let tick = if busy { BUSY_TICK } else { IDLE_TICK };
             let patience = match state.life {
                 Some(_) => tick,
@@ -130,8 +130,8 @@ impl Supervisor {
     fn heed(&mut self, state: &mut State, event: Event) {
         match event {
             Event::Command { token, command } => {
-                if let Some(ward) = self.wards.get_mut(usize::from(token)) {
-                    ward.command(command, state.life.as_mut());
+                if let Some(token) = self.tokens.get_mut(usize::from(token)) {
+                    token.command(command, state.life.as_mut());
                 }
             }
             Event::Said { life, frame } => {
@@ -155,7 +155,7 @@ impl Supervisor {
     }
 
     fn listen(&mut self, life: &mut Life, renewals: &mut Renewals, frame: FromWorker) {
-        let ward = match &frame {
+        let token = match &frame {
             FromWorker::Loaded(_) | FromWorker::Initializing(_) => None,
             FromWorker::Status { token, .. }
             | FromWorker::Catalogue { token, .. }
@@ -165,9 +165,9 @@ impl Supervisor {
             | FromWorker::Verdict { token, .. }
             | FromWorker::Done { token, .. }
             | FromWorker::Spent { token, .. }
-            | FromWorker::Alive { token, .. } => self.wards.get_mut(usize::from(*token)),
+            | FromWorker::Alive { token, .. } => self.tokens.get_mut(usize::from(*token)),
         };
-        match (frame, ward) {
+        match (frame, token) {
             (FromWorker::Loaded(outcome), _) => {
                 if let Some(first) = self.first.take() {
                     // Whoever started may not have waited so long.
@@ -182,20 +182,20 @@ impl Supervisor {
                 life.initializing = begun.then(|| life.initializing.unwrap_or_else(Instant::now));
                 self.wait_for_the_library(Instant::now());
             }
-            (FromWorker::Done { number, result, .. }, Some(ward)) => ward.command_done(number, result, Some(life)),
-            (FromWorker::Status { status, .. }, Some(ward)) => ward.heed_status(*status),
-            (FromWorker::Catalogue { catalogue, .. }, Some(ward)) => ward.board.set_catalogue(catalogue),
-            (FromWorker::Metrics { metrics, .. }, Some(ward)) => ward.board.tally.hear(&metrics),
-            (FromWorker::WantPin { purpose, .. }, Some(ward)) => life.say(&ward.hand_out_pin(purpose)),
-            (FromWorker::Begin { pin, .. }, Some(ward)) => life.say(&ward.let_begin(&PinOctets::entry(pin))),
-            (FromWorker::Verdict { pin, verdict, .. }, Some(ward)) => {
-                ward.pins.conclude(PinOctets::entry(pin), verdict);
+            (FromWorker::Done { number, result, .. }, Some(token)) => token.command_done(number, result, Some(life)),
+            (FromWorker::Status { status, .. }, Some(token)) => token.heed_status(*status),
+            (FromWorker::Catalogue { catalogue, .. }, Some(token)) => token.board.set_catalogue(catalogue),
+            (FromWorker::Metrics { metrics, .. }, Some(token)) => token.board.tally.hear(&metrics),
+            (FromWorker::WantPin { purpose, .. }, Some(token)) => life.say(&token.hand_out_pin(purpose)),
+            (FromWorker::Begin { pin, .. }, Some(token)) => life.say(&token.let_begin(&PinOctets::entry(pin))),
+            (FromWorker::Verdict { pin, verdict, .. }, Some(token)) => {
+                token.pins.conclude(PinOctets::entry(pin), verdict);
             }
-            (FromWorker::Alive { sessions, .. }, Some(ward)) => ward.heed_alive(sessions),
-            (FromWorker::Spent { why, .. }, Some(ward)) => {
+            (FromWorker::Alive { sessions, .. }, Some(token)) => token.heed_alive(sessions),
+            (FromWorker::Spent { why, .. }, Some(token)) => {
                 if renewals.allow(Instant::now()) {
                     life.spent = true;
-                    life.end(format!("token {}: {why}", ward.board.name));
+                    life.end(format!("token {}: {why}", token.board.name));
                 }
             }
             // A token that there is not.
@@ -204,7 +204,7 @@ impl Supervisor {
     }
 
     fn wait_for_the_library(&mut self, now: Instant) {
-        self.wards.iter_mut().for_each(|ward| ward.wait_for_the_library(now));
+        self.tokens.iter_mut().for_each(|token| token.wait_for_the_library(now));
     }
 
     /// What is to be done without being told.
@@ -213,8 +213,8 @@ impl Supervisor {
         if state.life.as_ref().is_some_and(|life| life.initializing.is_some()) {
             self.wait_for_the_library(now);
         }
-        for ward in &mut self.wards {
-            let hangs = ward.tend(now, state.life.as_mut());
+        for token in &mut self.tokens {
+            let hangs = token.tend(now, state.life.as_mut());
             if let (Some(why), Some(life)) = (hangs, &mut state.life) {
                 life.end(why);
             }
@@ -245,8 +245,8 @@ impl Supervisor {
             Ok(life) => {
                 state.life = Some(life);
                 if state.lives > 1 {
-                    for ward in &self.wards {
-                        ward.board.tally.here.restarted();
+                    for token in &self.tokens {
+                        token.board.tally.here.restarted();
                     }
                 }
             }
@@ -263,12 +263,12 @@ impl Supervisor {
     fn begin(&mut self, id: u64, is_frail: bool) -> io::Result<Life> {
         let mut theirs = Vec::new();
         let mut ours = Vec::new();
-        for _ in &self.wards {
+        for _ in &self.tokens {
             let (here, there) = packet::pair()?;
             ours.push(Arc::new(here));
             theirs.push(there);
         }
-        let tokens = self.wards.iter_mut().map(|ward| ward.start(&self.module));
+        let tokens = self.tokens.iter_mut().map(|token| token.start(&self.module));
         let start = Start {
             module: self.path.clone(),
             is_frail,
@@ -278,9 +278,9 @@ impl Supervisor {
         let (child, control) = self.launch.start(&self.environment, &theirs, start)?;
         drop(theirs);
         let life = Life::listen(id, &self.module, child, control, &self.sender)?;
-        for (ward, socket) in self.wards.iter().zip(ours) {
-            ward.courier.connect(Arc::clone(&socket));
-            self.runtime.spawn(Arc::clone(&ward.courier).read_answers(socket));
+        for (token, socket) in self.tokens.iter().zip(ours) {
+            token.courier.connect(Arc::clone(&socket));
+            self.runtime.spawn(Arc::clone(&token.courier).read_answers(socket));
         }
         Ok(life)
     }
@@ -292,7 +292,7 @@ impl Supervisor {
         let stable = gone.loaded && (gone.spent || gone.begun.elapsed() > STABLE);
         let end = gone.reap(why);
         if state.stopping.is_some() {
-            self.wards.iter_mut().for_each(|ward| ward.lose(&end.how));
+            self.tokens.iter_mut().for_each(|token| token.lose(&end.how));
             return;
         }
         if stable {
@@ -328,9 +328,9 @@ impl Supervisor {
                  reload"
             ),
         };
-        for ward in &mut self.wards {
-            ward.lose(&how);
-            ward.wait_for_the_next(&detail, is_awaited);
+        for token in &mut self.tokens {
+            token.lose(&how);
+            token.wait_for_the_next(&detail, is_awaited);
         }
         let notice = Notice {
             module: module.clone(),
@@ -345,7 +345,7 @@ impl Supervisor {
     /// Lets jobs end, then the process, and neither for too long.
     fn stop(&mut self, state: &mut State, since: Instant) {
         let Some(life) = &mut state.life else { return };
-        let busy = self.wards.iter().any(|ward| ward.courier.is_busy());
+        let busy = self.tokens.iter().any(|token| token.courier.is_busy());
         if since.elapsed() > 2 * STOP_PATIENCE {
             life.end("it did not stop".to_owned());
         } else if !state.stop_said && (!busy || since.elapsed() > STOP_PATIENCE) {

@@ -30,7 +30,7 @@ const BEAT: Duration = Duration::from_secs(1);
 /// Of what a process says of its token no more is passed on.
 const MAX_DETAIL: usize = 1000;
 
-pub(crate) struct Ward {
+pub(crate) struct SupervisedToken {
     /// Its number among the tokens of the module.
     pub(crate) number: u16,
     pub(crate) board: Arc<Board>,
@@ -62,7 +62,7 @@ pub(crate) struct State {
     last_alive: Option<Instant>,
 }
 
-impl Ward {
+impl SupervisedToken {
     /// What a process is told of it at its start.
     pub(super) fn start(&mut self, module: &str) -> StartToken {
         self.expect();
