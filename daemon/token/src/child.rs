@@ -1,4 +1,4 @@
-//! The module's side of the worker process: the one place where a module is mapped.
+//! The module's side of the module process: the one place where a module is mapped.
 //!
 //! ```text
 //!   control socket ──► here: commands ──► anchors      what they say ──► control socket
@@ -36,7 +36,7 @@ use crate::{
     module::Loading,
     packet::receive_descriptor,
     pin::{Pin, PinChange, Unlock},
-    protocol::{self, FromWorker, PinOctets, Start, ToWorker},
+    protocol::{self, FromProcess, PinOctets, Start, ToProcess},
 };
 use control::{Control, Teller};
 pub(crate) use job_socket::JobSocket;
@@ -48,10 +48,10 @@ pub(crate) const SOCKET_FOLLOWS: u8 = 1;
 /// After the last of them.
 pub(crate) const NO_MORE_SOCKETS: u8 = 0;
 
-/// Why a worker process could not begin, or had to end.
+/// Why a module process could not begin, or had to end.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum WorkerError {
+pub enum ModuleProcessError {
     /// Standard input is not the daemon's socket: the command is the daemon's alone.
     #[error("this command is started by the daemon, with a socket as its standard input: {0}")]
     Control(#[source] io::Error),
@@ -75,29 +75,32 @@ pub enum WorkerError {
 ///
 /// # Errors
 /// When it was not the daemon that started this process, or the system refuses what it needs.
-pub fn serve(may_load: fn(&Path) -> Result<(), String>) -> Result<(), WorkerError> {
+pub fn serve(may_load: fn(&Path) -> Result<(), String>) -> Result<(), ModuleProcessError> {
     check_descriptors()?;
     leave_signals_to_the_daemon()?;
     // Whatever becomes of the socket: nobody holds a token for a daemon that is gone.
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|errno| WorkerError::Control(errno.into()))?;
-    let stdin = io::stdin().as_fd().try_clone_to_owned().map_err(WorkerError::Control)?;
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|errno| ModuleProcessError::Control(errno.into()))?;
+    let stdin = io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(ModuleProcessError::Control)?;
     let control = UnixStream::from(stdin);
     // No program that a module starts is to have it.
-    let null = File::open("/dev/null").map_err(WorkerError::Control)?;
-    dup2_stdin(null).map_err(|errno| WorkerError::Control(errno.into()))?;
-    let sockets = receive_sockets(&control).map_err(WorkerError::Control)?;
-    let Some(ToWorker::Start(start)) = protocol::read(&control).map_err(WorkerError::Control)? else {
-        return Err(WorkerError::Control(ErrorKind::UnexpectedEof.into()));
+    let null = File::open("/dev/null").map_err(ModuleProcessError::Control)?;
+    dup2_stdin(null).map_err(|errno| ModuleProcessError::Control(errno.into()))?;
+    let sockets = receive_sockets(&control).map_err(ModuleProcessError::Control)?;
+    let Some(ToProcess::Start(start)) = protocol::read(&control).map_err(ModuleProcessError::Control)? else {
+        return Err(ModuleProcessError::Control(ErrorKind::UnexpectedEof.into()));
     };
-    let confined = confine(&start.confinement).map_err(|error| WorkerError::Confinement(error.to_string()))?;
+    let confined = confine(&start.confinement).map_err(|error| ModuleProcessError::Confinement(error.to_string()))?;
     tracing::info!(%confined, "confined");
-    let speaker = control.try_clone().map_err(WorkerError::Control)?;
-    let mut worker = Worker::start(start, may_load, sockets, Arc::new(Control::new(speaker)))?;
+    let speaker = control.try_clone().map_err(ModuleProcessError::Control)?;
+    let mut process = ModuleProcess::start(start, may_load, sockets, Arc::new(Control::new(speaker)))?;
     while let Ok(Some(frame)) = protocol::read(&control) {
         match frame {
             // Whoever is in the middle of a login may still ask for a PIN, or whether it may go to the token.
-            ToWorker::Stop => worker.stop()?,
-            frame => worker.obey(frame),
+            ToProcess::Stop => process.stop()?,
+            frame => process.obey(frame),
         }
     }
     end_process()
@@ -105,10 +108,10 @@ pub fn serve(may_load: fn(&Path) -> Result<(), String>) -> Result<(), WorkerErro
 
 /// Leaves the signals that a terminal or a container sends to everybody to the daemon, which says what they come to. What a module
 /// starts inherits that.
-fn leave_signals_to_the_daemon() -> Result<(), WorkerError> {
+fn leave_signals_to_the_daemon() -> Result<(), ModuleProcessError> {
     let signals: SigSet = [signal::SIGHUP, signal::SIGINT, signal::SIGTERM].into_iter().collect();
     let blocked = signals.thread_block();
-    blocked.map_err(|errno| WorkerError::Control(errno.into()))
+    blocked.map_err(|errno| ModuleProcessError::Control(errno.into()))
 }
 
 /// Ends this process at once, without a module's destructors.
@@ -121,17 +124,17 @@ fn end_process() -> ! {
 }
 
 /// Refuses to go on with anything open but the three standard descriptors.
-fn check_descriptors() -> Result<(), WorkerError> {
+fn check_descriptors() -> Result<(), ModuleProcessError> {
     let directory = Path::new("/proc/self/fd");
     let listed: Vec<String> = std::fs::read_dir(directory)
-        .map_err(WorkerError::Control)?
+        .map_err(ModuleProcessError::Control)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect();
     let foreign = listed.into_iter().find(|name| {
         // The listing's own descriptor was open while it was made, and is not any more.
         !matches!(name.as_str(), "0" | "1" | "2") && std::fs::read_link(directory.join(name)).is_ok()
     });
-    foreign.map_or(Ok(()), |name| Err(WorkerError::Inherited(name)))
+    foreign.map_or(Ok(()), |name| Err(ModuleProcessError::Inherited(name)))
 }
 
 fn receive_sockets(control: &UnixStream) -> io::Result<Vec<Arc<JobSocket>>> {
@@ -146,30 +149,31 @@ fn receive_sockets(control: &UnixStream) -> io::Result<Vec<Arc<JobSocket>>> {
     }
 }
 
-struct Worker {
+struct ModuleProcess {
     control: Arc<Control>,
     engine: Engine,
     sockets: Vec<Arc<JobSocket>>,
     pins: HashMap<u16, Arc<AskedPins>>,
 }
 
-impl Worker {
+impl ModuleProcess {
     fn start(
         start: Start,
         may_load: fn(&Path) -> Result<(), String>,
         sockets: Vec<Arc<JobSocket>>,
         control: Arc<Control>,
-    ) -> Result<Self, WorkerError> {
+    ) -> Result<Self, ModuleProcessError> {
         let mut engine = Engine::default();
         let loading = engine
             .load("module", start.module, start.is_frail, may_load)
-            .map_err(WorkerError::Thread)?;
+            .map_err(ModuleProcessError::Thread)?;
         let mut pins = HashMap::new();
         for (index, (token, socket)) in start.tokens.into_iter().zip(&sockets).enumerate() {
             socket
                 .be_patient(token.keep_alive)
-                .map_err(|errno| WorkerError::Control(errno.into()))?;
-            let number = u16::try_from(index).map_err(|_| WorkerError::Control(ErrorKind::InvalidData.into()))?;
+                .map_err(|errno| ModuleProcessError::Control(errno.into()))?;
+            let number =
+                u16::try_from(index).map_err(|_| ModuleProcessError::Control(ErrorKind::InvalidData.into()))?;
             let teller = Teller::new(Arc::clone(&control), number);
             let asked = Arc::new(AskedPins::new(Arc::clone(&control), number));
             pins.insert(number, Arc::clone(&asked));
@@ -184,30 +188,30 @@ impl Worker {
             };
             engine
                 .start_token(token, Arc::clone(&loading))
-                .map_err(WorkerError::Thread)?;
+                .map_err(ModuleProcessError::Thread)?;
         }
-        let worker = Self {
+        let process = Self {
             control,
             engine,
             sockets,
             pins,
         };
-        worker.tell_when_loaded(loading)?;
-        Ok(worker)
+        process.tell_when_loaded(loading)?;
+        Ok(process)
     }
 
-    fn tell_when_loaded(&self, loading: Arc<Loading>) -> Result<(), WorkerError> {
+    fn tell_when_loaded(&self, loading: Arc<Loading>) -> Result<(), ModuleProcessError> {
         let control = Arc::clone(&self.control);
         let told = spawn("module", "loaded", move || {
             let outcome = loading.outcome().map(drop);
-            control.say(&FromWorker::Loaded(outcome));
+            control.say(&FromProcess::Loaded(outcome));
         });
-        told.map(drop).map_err(WorkerError::Thread)
+        told.map(drop).map_err(ModuleProcessError::Thread)
     }
 
-    fn obey(&self, frame: ToWorker) {
+    fn obey(&self, frame: ToProcess) {
         match frame {
-            ToWorker::Unlock {
+            ToProcess::Unlock {
                 token,
                 number,
                 pin,
@@ -219,33 +223,33 @@ impl Worker {
                 };
                 self.command(token, number, |done| Command::Unlock(unlock, done));
             }
-            ToWorker::ChangePin { token, number, pins } => {
+            ToProcess::ChangePin { token, number, pins } => {
                 let change = pins.map_or(PinChange::AtPad, |(old, new)| PinChange::Given {
                     old: Pin::new(old.0),
                     new: Pin::new(new.0),
                 });
                 self.command(token, number, |done| Command::ChangePin(change, done));
             }
-            ToWorker::Lock { token, number } => self.command(token, number, Command::Lock),
-            ToWorker::Pin { token, pin } => {
+            ToProcess::Lock { token, number } => self.command(token, number, Command::Lock),
+            ToProcess::Pin { token, pin } => {
                 if let Some(pins) = self.pins.get(&token) {
                     pins.answer(pin.map(PinOctets::entry));
                 }
             }
-            ToWorker::Certificates { token, certificates } => {
+            ToProcess::Certificates { token, certificates } => {
                 if let Some(shared) = self.engine.token(token) {
                     shared.board.leave_certificates(certificates);
                     // Only wakes the anchor: one with a full command queue is awake and finds them by itself.
                     let _ = shared.anchor.try_send(Command::Wake);
                 }
             }
-            ToWorker::Start(_) | ToWorker::Stop => {}
+            ToProcess::Start(_) | ToProcess::Stop => {}
         }
     }
 
     fn command(&self, token: u16, number: u64, command: impl FnOnce(crate::anchor::Done) -> Command) {
         let control = Arc::clone(&self.control);
-        let done = Box::new(move |result| control.say(&FromWorker::Done { token, number, result }));
+        let done = Box::new(move |result| control.say(&FromProcess::Done { token, number, result }));
         if let Some(shared) = self.engine.token(token) {
             // The daemon sends one at a time and waits for its end, so there is room; and an anchor ends after this loop.
             let _ = shared.anchor.try_send(command(done));
@@ -253,7 +257,7 @@ impl Worker {
     }
 
     /// Lets the workers finish what they are at, logs out, finalises and ends this process.
-    fn stop(&mut self) -> Result<(), WorkerError> {
+    fn stop(&mut self) -> Result<(), ModuleProcessError> {
         for socket in &self.sockets {
             socket.close();
         }
@@ -262,6 +266,6 @@ impl Worker {
             engine.end();
             end_process()
         });
-        stopping.map(drop).map_err(WorkerError::Thread)
+        stopping.map(drop).map_err(ModuleProcessError::Thread)
     }
 }

@@ -214,7 +214,7 @@ pub enum TokenError {
     #[error(
         "the module of token {token} ended while it had the job ({how}); whether it was done is not known: try again later"
     )]
-    WorkerLost {
+    ModuleEnded {
         /// The token.
         token: String,
         /// How the process ended, such as the signal.
@@ -280,7 +280,7 @@ impl TokenError {
             | Self::QueueFull { token }
             | Self::DeadlineExceeded { token }
             | Self::TimedOut { token }
-            | Self::WorkerLost { token, .. }
+            | Self::ModuleEnded { token, .. }
             | Self::DecryptionFailed { token }
             | Self::InputRefused { token, .. }
             | Self::Ckr { token, .. }

@@ -253,7 +253,7 @@ impl TokenHandle {
     ///
     /// # Errors
     /// As for an unlock, and [`TokenError::PinMismatch`] for the old PIN, [`TokenError::NewPinRefused`] for the new one,
-    /// [`TokenError::PinChangeUnclear`] and [`TokenError::WorkerLost`] if it is not known whether it was replaced.
+    /// [`TokenError::PinChangeUnclear`] and [`TokenError::ModuleEnded`] if it is not known whether it was replaced.
     pub async fn change_pin(&self, change: PinChange) -> Result<(), TokenError> {
         self.command(|done| Command::ChangePin(change, done)).await
     }

@@ -81,7 +81,7 @@ mod worker;
 pub use allowance::Allowance;
 pub use backlog::Backlog;
 pub use catalogue::{Catalogue, KeyAlgorithm, KeyEntry};
-pub use child::{WorkerError, serve as serve_module};
+pub use child::{ModuleProcessError, serve as serve_module};
 pub use config::{ModuleConfig, TokenConfig, TokenSelector};
 pub use error::{ModuleError, StartError, TokenError};
 pub use gate::{Drain, Place};

@@ -1,8 +1,8 @@
-//! The daemon's side of the worker processes: one process for each module, and one supervisor thread for each process.
+//! The daemon's side of the module processes: one process for each module, and one supervisor thread for each process.
 //!
 //! ```text
-//!   TokenHandle ──► queue ──► Courier ──► job socket ──► worker process      (and answers the same way back)
-//!        └── commands ──► Supervisor ──► control socket ──► worker process   (and status, keys, wishes for a PIN)
+//!   TokenHandle ──► queue ──► Courier ──► job socket ──► module process      (and answers the same way back)
+//!        └── commands ──► Supervisor ──► control socket ──► module process   (and status, keys, wishes for a PIN)
 //! ```
 //!
 //! - A [`Courier`] gives the process as many jobs of a token as it can do soon, and knows which are there. It never blocks: it

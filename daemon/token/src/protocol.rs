@@ -65,7 +65,7 @@ impl PinOctets {
 
 /// What the daemon says.
 #[derive(Serialize, Deserialize)]
-pub(crate) enum ToWorker {
+pub(crate) enum ToProcess {
     /// First of all.
     Start(Start),
     /// Log in with this PIN, which an administrator gave.
@@ -84,7 +84,7 @@ pub(crate) enum ToWorker {
     },
     /// Log out.
     Lock { token: u16, number: u64 },
-    /// The answer to [`FromWorker::WantPin`] and [`FromWorker::Begin`].
+    /// The answer to [`FromProcess::WantPin`] and [`FromProcess::Begin`].
     Pin {
         token: u16,
         pin: Result<Option<PinOctets>, String>,
@@ -117,7 +117,7 @@ pub(crate) struct StartToken {
 
 /// What a module's process says.
 #[derive(Serialize, Deserialize)]
-pub(crate) enum FromWorker {
+pub(crate) enum FromProcess {
     /// The module is loaded and initialised, or cannot be.
     Loaded(Result<(), ModuleError>),
     /// A token's status has changed.
@@ -242,16 +242,16 @@ mod tests {
     fn a_frame_comes_back_as_it_went() {
         let mut stream = Vec::new();
         let pin = PinEntry::Given(Pin::new(b"123456".to_vec()));
-        let frame = ToWorker::Unlock {
+        let frame = ToProcess::Unlock {
             token: 3,
             number: 1 << 40,
             pin: PinOctets::of(&pin),
             once_more: true,
         };
         write(&mut stream, &frame).unwrap();
-        write(&mut stream, &ToWorker::Stop).unwrap();
+        write(&mut stream, &ToProcess::Stop).unwrap();
         let mut stream = stream.as_slice();
-        let Some(ToWorker::Unlock {
+        let Some(ToProcess::Unlock {
             token: 3,
             number,
             pin: received,
@@ -261,8 +261,8 @@ mod tests {
             unreachable!("another frame")
         };
         assert_eq!((number, PinOctets::entry(received)), (1 << 40, pin));
-        assert!(matches!(read(&mut stream).unwrap(), Some(ToWorker::Stop)));
-        assert!(read::<ToWorker>(&mut stream).unwrap().is_none());
+        assert!(matches!(read(&mut stream).unwrap(), Some(ToProcess::Stop)));
+        assert!(read::<ToProcess>(&mut stream).unwrap().is_none());
     }
 
     #[test]
@@ -273,7 +273,7 @@ mod tests {
             &[1, 0, 0, 0, 0xee],
             &[2, 0, 0, 0, 5, 5],
         ] {
-            assert!(read::<ToWorker>(octets).is_err(), "{octets:?}");
+            assert!(read::<ToProcess>(octets).is_err(), "{octets:?}");
         }
     }
 }

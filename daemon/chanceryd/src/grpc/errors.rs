@@ -128,7 +128,7 @@ fn token_code(error: &TokenError) -> Code {
         | TokenError::Draining { .. }
         | TokenError::Shutdown { .. }
         | TokenError::PinMemory { .. }
-        | TokenError::WorkerLost { .. } => Code::Unavailable,
+        | TokenError::ModuleEnded { .. } => Code::Unavailable,
         TokenError::Locked { .. }
         | TokenError::PinLocked { .. }
         | TokenError::PinFinalTry { .. }
@@ -158,7 +158,7 @@ fn token_code(error: &TokenError) -> Code {
 fn retry(error: &OpError) -> Option<Duration> {
     match error {
         OpError::MailBusy(_)
-        | OpError::Token(TokenError::QueueFull { .. } | TokenError::Ckr { .. } | TokenError::WorkerLost { .. }) => {
+        | OpError::Token(TokenError::QueueFull { .. } | TokenError::Ckr { .. } | TokenError::ModuleEnded { .. }) => {
             Some(SOON)
         }
         OpError::Token(

@@ -182,7 +182,7 @@ impl Context {
     /// files and other tokens: that is for those who may look at tokens, and for the log.
     pub(super) fn as_told(&self, call: &Call, error: OpError) -> OpError {
         let error = match error {
-            OpError::Token(error @ (TokenError::Failed { .. } | TokenError::WorkerLost { .. })) => error,
+            OpError::Token(error @ (TokenError::Failed { .. } | TokenError::ModuleEnded { .. })) => error,
             error => return error,
         };
         let looks = [Operation::List, Operation::Admin];
@@ -200,7 +200,7 @@ impl Context {
                 token,
                 detail: withheld,
             },
-            TokenError::WorkerLost { token, .. } => TokenError::WorkerLost { token, how: withheld },
+            TokenError::ModuleEnded { token, .. } => TokenError::ModuleEnded { token, how: withheld },
             error => error,
         })
     }

@@ -235,7 +235,7 @@ fn token_reason(error: &TokenError) -> &'static str {
         TokenError::QueueFull { .. } => "QUEUE_FULL",
         TokenError::DeadlineExceeded { .. } => "DEADLINE_EXCEEDED",
         TokenError::TimedOut { .. } => "TOKEN_TIMEOUT",
-        TokenError::WorkerLost { .. } => "MODULE_ENDED",
+        TokenError::ModuleEnded { .. } => "MODULE_ENDED",
         TokenError::DecryptionFailed { .. } => "DECRYPTION_FAILED",
         TokenError::InputRefused { .. } => "INPUT_REFUSED",
         TokenError::Ckr { .. } => "TOKEN_ERROR",

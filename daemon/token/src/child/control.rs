@@ -10,7 +10,7 @@ use crate::{
     board::Audience,
     catalogue::Catalogue,
     metrics::MetricsSnapshot,
-    protocol::{self, FromWorker},
+    protocol::{self, FromProcess},
     status::TokenStatus,
     sync::lock,
 };
@@ -23,7 +23,7 @@ impl Control {
     }
 
     /// Without a daemon to speak to there is nothing left to do.
-    pub(super) fn say(&self, frame: &FromWorker) {
+    pub(super) fn say(&self, frame: &FromProcess) {
         if protocol::write(&*lock(&self.0), frame).is_err() {
             end_process();
         }
@@ -44,39 +44,39 @@ impl Teller {
 
 impl Audience for Teller {
     fn status(&self, status: &TokenStatus) {
-        self.control.say(&FromWorker::Status {
+        self.control.say(&FromProcess::Status {
             token: self.token,
             status: Box::new(status.clone()),
         });
     }
 
     fn catalogue(&self, catalogue: &Catalogue) {
-        self.control.say(&FromWorker::Catalogue {
+        self.control.say(&FromProcess::Catalogue {
             token: self.token,
             catalogue: catalogue.clone(),
         });
     }
 
     fn metrics(&self, metrics: MetricsSnapshot) {
-        self.control.say(&FromWorker::Metrics {
+        self.control.say(&FromProcess::Metrics {
             token: self.token,
             metrics: Box::new(metrics),
         });
     }
 
     fn ask_for_another_process(&self, why: &str) {
-        self.control.say(&FromWorker::Spent {
+        self.control.say(&FromProcess::Spent {
             token: self.token,
             why: why.to_owned(),
         });
     }
 
     fn initializing(&self, begun: bool) {
-        self.control.say(&FromWorker::Initializing(begun));
+        self.control.say(&FromProcess::Initializing(begun));
     }
 
     fn alive(&self, sessions: usize) {
-        self.control.say(&FromWorker::Alive {
+        self.control.say(&FromProcess::Alive {
             token: self.token,
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
         });

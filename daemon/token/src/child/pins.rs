@@ -10,7 +10,7 @@ use crate::{
     error::TokenError,
     pin::{Pin, PinEntry, Unlock},
     pins::{Admission, Pins, Purpose, Verdict},
-    protocol::{FromWorker, PinOctets},
+    protocol::{FromProcess, PinOctets},
     sync::lock,
 };
 
@@ -32,7 +32,7 @@ impl AskedPins {
         }
     }
 
-    fn ask(&self, question: &FromWorker) -> Result<PinEntry, String> {
+    fn ask(&self, question: &FromProcess) -> Result<PinEntry, String> {
         let answers = lock(&self.answers);
         self.control.say(question);
         answers
@@ -61,7 +61,7 @@ impl Pins for AskedPins {
 
     fn begin(&self, pin: &PinEntry) -> Result<(), String> {
         let (token, pin) = (self.token, PinOctets::of(pin));
-        self.ask(&FromWorker::Begin { token, pin }).map(drop)
+        self.ask(&FromProcess::Begin { token, pin }).map(drop)
     }
 
     /// It has noted before that this one goes to the token to be replaced.
@@ -76,11 +76,11 @@ impl Pins for AskedPins {
 
     fn kept(&self, purpose: Purpose) -> Result<PinEntry, String> {
         let token = self.token;
-        self.ask(&FromWorker::WantPin { token, purpose })
+        self.ask(&FromProcess::WantPin { token, purpose })
     }
 
     fn conclude(&self, pin: PinEntry, verdict: Verdict) {
-        self.control.say(&FromWorker::Verdict {
+        self.control.say(&FromProcess::Verdict {
             token: self.token,
             pin: PinOctets::of(&pin),
             verdict,

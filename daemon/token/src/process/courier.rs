@@ -1,4 +1,4 @@
-//! The jobs of one token that are with its worker process: who waits for each, for how long, and how many there may be.
+//! The jobs of one token that are with its module process: who waits for each, for how long, and how many there may be.
 
 use std::{
     collections::HashMap,
@@ -380,7 +380,7 @@ impl Courier {
 
     fn lost(&self, how: String) -> TokenError {
         let token = self.board.name.clone();
-        TokenError::WorkerLost { token, how }
+        TokenError::ModuleEnded { token, how }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Starting a worker process: what it is given, which is little.
+//! Starting a module process: what it is given, which is little.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use rustix::net::SendFlags;
 use crate::{
     child::{NO_MORE_SOCKETS, SOCKET_FOLLOWS},
     packet::send_descriptor,
-    protocol::{self, Start, ToWorker},
+    protocol::{self, Start, ToProcess},
 };
 
 /// The first descriptor after the three standard ones.
@@ -73,7 +73,7 @@ impl Launch {
                 send_descriptor(&control, &[SOCKET_FOLLOWS], socket, SendFlags::empty()).map_err(io::Error::from)
             })
             .and_then(|()| control.write_all(&[NO_MORE_SOCKETS]))
-            .and_then(|()| protocol::write(&control, &ToWorker::Start(start)));
+            .and_then(|()| protocol::write(&control, &ToProcess::Start(start)));
         if let Err(error) = told {
             // Whatever it is, it does not speak to us.
             child.kill()?;

@@ -1,4 +1,4 @@
-//! One worker process from its start to its end, and the threads that hear what it says and what it writes.
+//! One module process from its start to its end, and the threads that hear what it says and what it writes.
 
 use std::{
     io::{self, ErrorKind},
@@ -17,7 +17,7 @@ use rustix::{
 use super::{Event, log::log_lines};
 use crate::{
     engine::spawn,
-    protocol::{self, ToWorker},
+    protocol::{self, ToProcess},
 };
 
 /// How long what a process said before its end may take to be heard.
@@ -79,7 +79,7 @@ impl Life {
     }
 
     /// Says something to it. A process that does not read is as good as gone.
-    pub(super) fn say(&mut self, frame: &ToWorker) {
+    pub(super) fn say(&mut self, frame: &ToProcess) {
         if let Err(error) = protocol::write(&self.control, frame) {
             self.end(format!("it does not read what it is told: {error}"));
         }

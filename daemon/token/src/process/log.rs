@@ -1,4 +1,4 @@
-//! What a worker process writes to its standard error, in the daemon's log: its own log, and whatever the module has to say, but
+//! What a module process writes to its standard error, in the daemon's log: its own log, and whatever the module has to say, but
 //! no more of it than a log can bear.
 
 use std::{

@@ -16,7 +16,7 @@ use crate::{
     job::{Job, Retry},
     pin::{PinChange, PinEntry, Unlock},
     pins::{Admission, Pins, Purpose},
-    protocol::{PinOctets, StartToken, ToWorker},
+    protocol::{PinOctets, StartToken, ToProcess},
     queue::Queue,
     status::{TokenState, TokenStatus},
 };
@@ -83,7 +83,7 @@ impl SupervisedToken {
         if let Some(certificates) = self.board.take_certificates() {
             self.certificates.clone_from(&certificates);
             if let Some(life) = life {
-                life.say(&ToWorker::Certificates {
+                life.say(&ToProcess::Certificates {
                     token: self.number,
                     certificates,
                 });
@@ -167,17 +167,17 @@ impl SupervisedToken {
     }
 
     /// The PIN for what the process wants to do by itself.
-    pub(super) fn hand_out_pin(&self, purpose: Purpose) -> ToWorker {
-        ToWorker::Pin {
+    pub(super) fn hand_out_pin(&self, purpose: Purpose) -> ToProcess {
+        ToProcess::Pin {
             token: self.number,
             pin: self.pins.kept(purpose).map(|pin| PinOctets::of(&pin)),
         }
     }
 
     /// Whether a PIN that somebody gave may go to the token now, of which the guard takes note.
-    pub(super) fn let_begin(&mut self, pin: &PinEntry) -> ToWorker {
+    pub(super) fn let_begin(&mut self, pin: &PinEntry) -> ToProcess {
         self.state.at_pad = *pin == PinEntry::AtPad;
-        ToWorker::Pin {
+        ToProcess::Pin {
             token: self.number,
             pin: self.pins.begin(pin).map(|()| PinOctets::of(pin)),
         }
@@ -216,7 +216,7 @@ impl SupervisedToken {
                     Ok(admission @ (Admission::Ask | Admission::AskOnceMore)) => {
                         let number = self.run(done);
                         if let Some(life) = life {
-                            life.say(&ToWorker::Unlock {
+                            life.say(&ToProcess::Unlock {
                                 token: self.number,
                                 number,
                                 pin: PinOctets::of(&unlock.pin),
@@ -236,7 +236,7 @@ impl SupervisedToken {
                             let number = self.run(done);
                             self.state.at_pad = matches!(change, PinChange::AtPad);
                             let (token, pins) = (self.number, both(&change));
-                            life.say(&ToWorker::ChangePin { token, number, pins });
+                            life.say(&ToProcess::ChangePin { token, number, pins });
                         }
                     }
                 }
@@ -249,7 +249,7 @@ impl SupervisedToken {
                     let number = self.run(done);
                     self.state.locking = true;
                     let token = self.number;
-                    life.say(&ToWorker::Lock { token, number });
+                    life.say(&ToProcess::Lock { token, number });
                 }
                 // Certificates are taken at every turn; repairs are between a worker and its anchor.
                 (Command::Wake | Command::Repair(_), _) => {}
@@ -284,7 +284,7 @@ impl SupervisedToken {
         self.end_of_lock();
         let line = self.state.line.drain(..).filter_map(Command::into_done);
         for done in self.state.running.take().map(|(_, done)| done).into_iter().chain(line) {
-            done(Err(TokenError::WorkerLost {
+            done(Err(TokenError::ModuleEnded {
                 token: self.board.name.clone(),
                 how: how.to_owned(),
             }));

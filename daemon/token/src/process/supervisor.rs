@@ -26,7 +26,7 @@ use crate::{
     error::ModuleError,
     notice::{Ending, Notice},
     packet,
-    protocol::{FromWorker, PinOctets, Start, ToWorker},
+    protocol::{FromProcess, PinOctets, Start, ToProcess},
 };
 
 /// How often deadlines are looked at while the process has jobs.
@@ -53,7 +53,7 @@ pub(crate) enum Event {
     /// A handle wants something of a token's anchor.
     Command { token: u16, command: Command },
     /// A process said something.
-    Said { life: u64, frame: FromWorker },
+    Said { life: u64, frame: FromProcess },
     /// A process is not heard any more: it closed its socket, which it does by ending, or there is a reason.
     Gone { life: u64, why: Option<String> },
     /// A module whose next process is waited for is to be tried at once.
@@ -154,21 +154,21 @@ impl Supervisor {
         }
     }
 
-    fn listen(&mut self, life: &mut Life, renewals: &mut Renewals, frame: FromWorker) {
+    fn listen(&mut self, life: &mut Life, renewals: &mut Renewals, frame: FromProcess) {
         let token = match &frame {
-            FromWorker::Loaded(_) | FromWorker::Initializing(_) => None,
-            FromWorker::Status { token, .. }
-            | FromWorker::Catalogue { token, .. }
-            | FromWorker::Metrics { token, .. }
-            | FromWorker::WantPin { token, .. }
-            | FromWorker::Begin { token, .. }
-            | FromWorker::Verdict { token, .. }
-            | FromWorker::Done { token, .. }
-            | FromWorker::Spent { token, .. }
-            | FromWorker::Alive { token, .. } => self.tokens.get_mut(usize::from(*token)),
+            FromProcess::Loaded(_) | FromProcess::Initializing(_) => None,
+            FromProcess::Status { token, .. }
+            | FromProcess::Catalogue { token, .. }
+            | FromProcess::Metrics { token, .. }
+            | FromProcess::WantPin { token, .. }
+            | FromProcess::Begin { token, .. }
+            | FromProcess::Verdict { token, .. }
+            | FromProcess::Done { token, .. }
+            | FromProcess::Spent { token, .. }
+            | FromProcess::Alive { token, .. } => self.tokens.get_mut(usize::from(*token)),
         };
         match (frame, token) {
-            (FromWorker::Loaded(outcome), _) => {
+            (FromProcess::Loaded(outcome), _) => {
                 if let Some(first) = self.first.take() {
                     // Whoever started may not have waited so long.
                     let _ = first.try_send(outcome.clone());
@@ -178,21 +178,21 @@ impl Supervisor {
                     life.end(error.to_string());
                 }
             }
-            (FromWorker::Initializing(begun), _) => {
+            (FromProcess::Initializing(begun), _) => {
                 life.initializing = begun.then(|| life.initializing.unwrap_or_else(Instant::now));
                 self.wait_for_the_library(Instant::now());
             }
-            (FromWorker::Done { number, result, .. }, Some(token)) => token.command_done(number, result, Some(life)),
-            (FromWorker::Status { status, .. }, Some(token)) => token.heed_status(*status),
-            (FromWorker::Catalogue { catalogue, .. }, Some(token)) => token.board.set_catalogue(catalogue),
-            (FromWorker::Metrics { metrics, .. }, Some(token)) => token.board.tally.hear(&metrics),
-            (FromWorker::WantPin { purpose, .. }, Some(token)) => life.say(&token.hand_out_pin(purpose)),
-            (FromWorker::Begin { pin, .. }, Some(token)) => life.say(&token.let_begin(&PinOctets::entry(pin))),
-            (FromWorker::Verdict { pin, verdict, .. }, Some(token)) => {
+            (FromProcess::Done { number, result, .. }, Some(token)) => token.command_done(number, result, Some(life)),
+            (FromProcess::Status { status, .. }, Some(token)) => token.heed_status(*status),
+            (FromProcess::Catalogue { catalogue, .. }, Some(token)) => token.board.set_catalogue(catalogue),
+            (FromProcess::Metrics { metrics, .. }, Some(token)) => token.board.tally.hear(&metrics),
+            (FromProcess::WantPin { purpose, .. }, Some(token)) => life.say(&token.hand_out_pin(purpose)),
+            (FromProcess::Begin { pin, .. }, Some(token)) => life.say(&token.let_begin(&PinOctets::entry(pin))),
+            (FromProcess::Verdict { pin, verdict, .. }, Some(token)) => {
                 token.pins.conclude(PinOctets::entry(pin), verdict);
             }
-            (FromWorker::Alive { sessions, .. }, Some(token)) => token.heed_alive(sessions),
-            (FromWorker::Spent { why, .. }, Some(token)) => {
+            (FromProcess::Alive { sessions, .. }, Some(token)) => token.heed_alive(sessions),
+            (FromProcess::Spent { why, .. }, Some(token)) => {
                 if renewals.allow(Instant::now()) {
                     life.spent = true;
                     life.end(format!("token {}: {why}", token.board.name));
@@ -350,7 +350,7 @@ impl Supervisor {
             life.end("it did not stop".to_owned());
         } else if !state.stop_said && (!busy || since.elapsed() > STOP_PATIENCE) {
             state.stop_said = true;
-            life.say(&ToWorker::Stop);
+            life.say(&ToProcess::Stop);
         }
     }
 }

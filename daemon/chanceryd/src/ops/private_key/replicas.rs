@@ -165,7 +165,7 @@ impl Meaning {
             | TokenError::MechanismUnsupported { .. }
             | TokenError::QueueFull { .. }
             | TokenError::DeadlineExceeded { .. } => Self::Unused,
-            TokenError::TimedOut { .. } | TokenError::WorkerLost { .. } | TokenError::Ckr { .. } => Self::InDoubt,
+            TokenError::TimedOut { .. } | TokenError::ModuleEnded { .. } | TokenError::Ckr { .. } => Self::InDoubt,
             _ => Self::Final,
         }
     }
@@ -335,7 +335,7 @@ mod tests {
             (TokenError::Draining { token: token() }, Meaning::Unused),
             (TokenError::DeadlineExceeded { token: token() }, Meaning::Unused),
             (TokenError::TimedOut { token: token() }, Meaning::InDoubt),
-            (TokenError::WorkerLost { token: token(), how }, Meaning::InDoubt),
+            (TokenError::ModuleEnded { token: token(), how }, Meaning::InDoubt),
             (device_error, Meaning::InDoubt),
         ] {
             assert_eq!(Meaning::of(&error), meaning, "{error}");

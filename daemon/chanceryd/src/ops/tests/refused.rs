@@ -147,7 +147,7 @@ fn why_a_token_failed_is_told_to_those_alone_who_may_look_at_tokens() {
         token: "card".to_owned(),
         detail: "/usr/lib/odd.so: CKR_GENERAL_ERROR, as token other said".to_owned(),
     };
-    let lost = || TokenError::WorkerLost {
+    let lost = || TokenError::ModuleEnded {
         token: "card".to_owned(),
         how: "token other: it did not answer".to_owned(),
     };

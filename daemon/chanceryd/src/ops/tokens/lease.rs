@@ -253,7 +253,7 @@ where
 fn is_unclear(error: &TokenError) -> bool {
     matches!(
         error,
-        TokenError::WorkerLost { .. } | TokenError::TimedOut { .. } | TokenError::Shutdown { .. }
+        TokenError::ModuleEnded { .. } | TokenError::TimedOut { .. } | TokenError::Shutdown { .. }
     )
 }
 

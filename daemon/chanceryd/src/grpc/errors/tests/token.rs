@@ -209,7 +209,7 @@ pub(super) fn errors() -> Vec<(TokenError, Code, &'static str, bool)> {
             false,
         ),
         (
-            TokenError::WorkerLost {
+            TokenError::ModuleEnded {
                 token: token(),
                 how: "signal 11".to_owned(),
             },
