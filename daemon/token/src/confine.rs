@@ -22,8 +22,9 @@ pub(crate) struct Confinement {
     /// It may start programs. p11-kit does for a module whose configuration says `remote: |command`; few others do.
     pub(crate) programs: bool,
     /// Absolute paths of files and directories that it cannot open, with the copies of such a file in the same directory that
-    /// have its name and an ending (`file.bak`, `file-20260102.gz`, `.file.swp`). They need not exist. Beside a hidden path, names that are
-    /// there now stay as they are; names that appear there later, in the same directory or in one above it, stay closed.
+    /// have its name and an ending (`file.bak`, `file-20260102.gz`, `.file.swp`). They need not exist. Beside a hidden path, other
+    /// names that are there now stay as they are; names that appear there later, in the same directory or in one above it, stay
+    /// closed.
     pub(crate) hidden: Vec<PathBuf>,
 }
 

@@ -10,7 +10,7 @@
 //!                                       ├─► failed      never again
 //!                                       ├─► unclear     again now, but not after a restart
 //!                                       ├─► untried     as if nothing had been
-//!                                       └─  (nothing)   by hand, once; and once more if somebody insists, twice in a row at most
+//!                                       └─  (nothing)   by hand, once; once more if somebody insists, twice at most
 //! ```
 //!
 //! A PIN that is replaced is written down in the same way before it goes to C_SetPIN, and as replaced afterwards: where it is

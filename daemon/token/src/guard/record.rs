@@ -115,7 +115,8 @@ impl Record {
         differs
     }
 
-    /// A try that had begun was not made; `before` is what was known of the PIN until then, and `insisted` what was said of the try.
+    /// A try that had begun was not made; `before` is what was known of the PIN until then, and `insisted` whether somebody insisted
+    /// on the try.
     pub(super) fn take_back(&mut self, hash: &Hash, before: Option<Outcome>, insisted: bool) {
         self.tries = self.tries.saturating_sub(1);
         self.insisted = self.insisted.saturating_sub(u32::from(insisted));
