@@ -15,6 +15,9 @@ use tonic::transport::{Channel, Endpoint, Error};
 /// Nothing that is waited for takes longer on a machine that works.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
+/// The exit status for a configuration that is wrong, as sysexits.h has it.
+pub(crate) const EX_CONFIG: i32 = 78;
+
 /// What the daemon finds: a directory with its configuration, and a place for everything it makes.
 pub(crate) struct Scene(tempfile::TempDir);
 
