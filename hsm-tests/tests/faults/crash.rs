@@ -4,7 +4,6 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Command,
     time::Instant,
 };
 
@@ -15,6 +14,7 @@ use hsm_tests::{
     people::Person,
     softhsm::fault::Fault,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use tonic::Code;
 
 use crate::{
@@ -171,8 +171,8 @@ fn a_module_whose_processes_are_killed_from_outside_is_not_parked_and_the_reason
             let [process] = daemon.children().unwrap()[..] else {
                 panic!("one module has one process");
             };
-            let killed = Command::new("kill").args(["-KILL", &process.to_string()]).status();
-            assert!(killed.unwrap().success());
+            let pid = Pid::from_raw(process.try_into().unwrap()).unwrap();
+            kill_process(pid, Signal::KILL).unwrap();
             let begun = Instant::now();
             while daemon.children().unwrap().contains(&process) {
                 assert!(begun.elapsed() < PATIENCE, "nobody notices that the process is gone");

@@ -103,14 +103,13 @@ fn a_call_that_hangs_is_given_up_its_process_replaced_and_the_other_module_goes_
             let client = client.clone();
             async move { client.sign(Person::Alice, 7).await }
         });
+        while faults.hits("C_Sign").unwrap() == 0 {
+            assert!(started.elapsed() < PATIENCE, "it does not hang");
+            tokio::task::yield_now().await;
+        }
         let mut others = 0;
         while !hanging.is_finished() {
-            let asked = Instant::now();
             client.sign(Person::Carol, 7).await.unwrap();
-            assert!(
-                asked.elapsed() < Duration::from_millis(900),
-                "the other module waited, too"
-            );
             others += 1;
         }
         let status = hanging.await.unwrap().unwrap_err();
@@ -120,7 +119,7 @@ fn a_call_that_hangs_is_given_up_its_process_replaced_and_the_other_module_goes_
         );
         assert!(status.message().contains("not known"), "{}", status.message());
         assert!(started.elapsed() >= Duration::from_secs(1), "{:?}", started.elapsed());
-        assert!(others > 0);
+        assert!(others > 1, "the other module waited, too");
         // The other sessions still serve; and once the grace is over, another process does.
         let ended = Instant::now() + PATIENCE;
         while daemon.children().unwrap() == before {
@@ -302,11 +301,10 @@ fn nobody_waits_for_a_library_that_is_started_anew_since_its_token_goes_on_faili
             let _ = client.sign(Person::Alice, 7).await;
             assert!(begun.elapsed() < PATIENCE, "the library is not started anew");
         }
-        for _ in 0..20 {
-            let asked = Instant::now();
+        // Whoever waited for the library would have a signature.
+        for _ in 0..5 {
             let status = client.sign(Person::Alice, 7).await.unwrap_err();
             assert_eq!(reason(&status), "TOKEN_FAILED", "{status:?}");
-            assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
         }
         client.ready("frail").await.unwrap();
         client.sign(Person::Alice, 7).await.unwrap();

@@ -10,11 +10,11 @@ mod bulk;
 mod driver;
 mod key_service;
 mod mail_service;
+mod module_process;
 mod p11_kit;
 mod startup;
 mod statistics;
 mod table;
-mod worker_process;
 mod world;
 
 use anyhow::Result;
@@ -27,8 +27,8 @@ fn main() -> Result<()> {
     if let ["drive", rest @ ..] = arguments.as_slice() {
         return driver::serve(rest);
     }
-    if let [worker_process::DRIVE, rest @ ..] = arguments.as_slice() {
-        return worker_process::serve(rest);
+    if let [module_process::DRIVE, rest @ ..] = arguments.as_slice() {
+        return module_process::serve(rest);
     }
     if let [startup::DRIVE, rest @ ..] = arguments.as_slice() {
         return startup::serve(rest);
@@ -46,8 +46,8 @@ fn main() -> Result<()> {
     if wanted("key-service") {
         key_service::measure(&scale, &mut table)?;
     }
-    if wanted("worker-process") {
-        worker_process::measure(&scale, &mut table)?;
+    if wanted("module-process") {
+        module_process::measure(&scale, &mut table)?;
     }
     if wanted("mail-service") {
         mail_service::measure(&scale, &mut table)?;

@@ -325,7 +325,7 @@ mod tests {
             ckr: "CKR_DEVICE_ERROR".into(),
         };
         let how = "signal 11".to_owned();
-        let detail = "it is left alone until a reload".to_owned();
+        let detail = "its module cannot be loaded".to_owned();
         let failed = TokenError::Failed { token: token(), detail };
         for (error, meaning) in [
             (TokenError::Absent { token: token() }, Meaning::Gone),

@@ -32,7 +32,7 @@ const QUEUE: usize = 1024;
 /// What the first argument of a driver says.
 pub(crate) const DRIVE: &str = "drive-tokens";
 
-const OWN_PROCESS: &str = "worker-process";
+const OWN_PROCESS: &str = "module-process";
 const THREADS: &str = "threads";
 
 pub(crate) fn measure(scale: &Scale, table: &mut Table) -> Result<()> {
@@ -65,7 +65,7 @@ pub(crate) fn measure(scale: &Scale, table: &mut Table) -> Result<()> {
         }
         let [many, many_threads, one, one_threads] = &figures;
         table.push(Row {
-            what: &format!("Worker process, {title}, {IN_FLIGHT} in flight"),
+            what: &format!("Module process, {title}, {IN_FLIGHT} in flight"),
             ours: format!(
                 "{:.0}/s = {:.2} of the baseline",
                 median(many)?,
@@ -81,7 +81,7 @@ pub(crate) fn measure(scale: &Scale, table: &mut Table) -> Result<()> {
             .map(|(one, threads)| one - threads)
             .collect();
         table.push(Row {
-            what: &format!("Worker process, {title}, one in flight, median"),
+            what: &format!("Module process, {title}, one in flight, median"),
             ours: format!("{:.0} µs = baseline + {:.0} µs", median(one)?, median(&detour)?),
             baseline: format!("in-process threads: {:.0} µs", median(one_threads)?),
             peer: String::new(),
