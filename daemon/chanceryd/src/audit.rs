@@ -74,7 +74,8 @@ pub enum AuditError {
     },
     /// The end of the file holds no record to continue from.
     #[error(
-        "audit trail {}: no intact record within the last {window} bytes; check it with `chanceryd verify-audit`, then move it away",
+        "audit trail {}: no intact record within the last {window} bytes; check it with `chanceryd verify-audit`, then move it \
+         away",
         path.display()
     )]
     Unreadable {

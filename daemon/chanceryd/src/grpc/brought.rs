@@ -1,5 +1,5 @@
-//! The octets in which a PIN was brought: kept with the request until it is known whether there is a PIN in them, and then handed to
-//! the connection, which wipes them at its end.
+//! The octets in which a PIN was brought: kept with the request until it is known whether there is a PIN in them, and then
+//! handed to the connection, which wipes them at its end.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
