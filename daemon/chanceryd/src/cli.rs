@@ -7,14 +7,14 @@ use clap::{Parser, Subcommand};
 use crate::config;
 
 const AFTER_HELP: &str = "\
-Exit status: 0 done, or stopped when told to; 1 it could not start, could not go on, or the audit trail is not whole; 2 wrong usage, or \
-an audit trail that cannot be read; 78 the configuration is wrong, and starting again would not change that.
+Exit status: 0 done, or stopped when told to; 1 it could not start, could not go on, or the audit trail is not whole; 2 wrong \
+usage, or an audit trail that cannot be read; 78 the configuration is wrong, and starting again would not change that.
 
-Signals: SIGHUP reloads the configuration and opens the audit trail anew; SIGTERM and SIGINT let requests finish and stop; a second one \
-stops at once.
+Signals: SIGHUP reloads the configuration and opens the audit trail anew; SIGTERM and SIGINT let requests finish and stop; a \
+second one stops at once.
 
-Files: the configuration explains itself, key by key. By default the daemon listens on /run/chancery/chanceryd.sock, writes its audit \
-trail to /var/log/chancery/audit.jsonl and keeps what it must know after a restart in /var/lib/chancery.";
+Files: the configuration explains itself, key by key. By default the daemon listens on /run/chancery/chanceryd.sock, writes its \
+audit trail to /var/log/chancery/audit.jsonl and keeps what it must know after a restart in /var/lib/chancery.";
 
 /// Signs and decrypts S/MIME with keys that stay on smart cards and HSMs.
 #[derive(Debug, Parser)]

@@ -1,6 +1,6 @@
 //! What SIGHUP does: grants, certificates, which tokens are in maintenance, the files of TLS and the log level are taken from
-//! the file anew, and the audit
-//! trail is opened anew. All of it or none, but for the trail, which must follow a rotation whatever the file says.
+//! the file anew, and the audit trail is opened anew. All of it or none, but for the trail, which must follow a rotation
+//! whatever the file says.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -55,8 +55,8 @@ pub fn pin_memory(directory: &Path) -> Result<PinMemory, StateError> {
     Ok(PinMemory::open(&pins(directory))?)
 }
 
-/// Checks that the directory, if it is there, can be written by whoever runs this. Whose it may be is the daemon's to say, which has a
-/// user of its own.
+/// Checks that the directory, if it is there, can be written by whoever runs this. Whose it may be is the daemon's to say, which
+/// has a user of its own.
 ///
 /// # Errors
 /// When it cannot be written.
