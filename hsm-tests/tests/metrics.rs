@@ -19,7 +19,7 @@ use hsm_tests::{
     people::Person,
     python::Python,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getuid, kill_process};
 use serde_json::Value;
 
 const LETTER: &[u8] = b"From: Alice <alice@example.org>\r\nSubject: Hello\r\n\r\nHello\r\n";
@@ -197,4 +197,34 @@ fn a_module_process_that_is_killed_is_counted_and_what_it_had_counted_stays() {
     let status = daemon.chancery(["status", "--json"], b"").unwrap().success().unwrap();
     let status: Value = serde_json::from_slice(&status).unwrap();
     assert_eq!(status["tokens"][0]["worker_restarts"], 1);
+}
+
+#[test]
+fn status_shows_an_administrator_the_same_numbers_and_nobody_else() {
+    let (daemon, directory) = start(Setup::new().token("alice", &[Person::Alice]));
+    daemon.chancery(["sign"], LETTER).unwrap().success().unwrap();
+    let counted = "chancery_pkcs11_call_duration_seconds_count{token=\"alice\",function=\"C_Sign\"}";
+    wait_for(&directory, counted, 1.0);
+    let status = |daemon: &Daemon| -> Value {
+        let status = daemon.chancery(["status", "--json"], b"").unwrap().success().unwrap();
+        serde_json::from_slice(&status).unwrap()
+    };
+    let activity = &status(&daemon)["tokens"][0]["activity"];
+    assert_eq!(activity["functions"]["C_Sign"]["count"], 1, "{activity}");
+    assert!(activity["functions"]["C_Sign"]["median"].as_f64().unwrap() > 0.0);
+    assert_eq!(activity["queue_time"]["count"], 1);
+    assert_eq!(activity["execution_time"]["count"], 1);
+    assert_eq!(activity["logins_succeeded"], 1);
+    // Who may list tokens need not know how often others use them.
+    let only_lists = Setup::new()
+        .token("alice", &[Person::Alice])
+        .grant(&format!(
+            "name = \"looks\"\ncaller = {{ uid = {} }}\nidentities = [\"*\"]\noperations = [\"list\"]",
+            getuid().as_raw()
+        ))
+        .start()
+        .unwrap();
+    let status = status(&only_lists);
+    assert_eq!(status["tokens"][0]["state"], "ready", "{status}");
+    assert!(status["tokens"][0]["activity"].is_null(), "{status}");
 }

@@ -1,5 +1,7 @@
 //! Tables and JSON of keys, identities, tokens and the daemon's state; man pages and completions.
 
+use std::time::Duration;
+
 use chancery::v1;
 use tonic::Code;
 
@@ -114,9 +116,53 @@ async fn status_tells_the_health_of_the_daemon_and_of_its_tokens() {
     assert!(text.starts_with("chanceryd 1.2.3 at unix:"), "{text}");
     assert!(text.contains(": serving\n"), "{text}");
     assert!(
-        text.contains("\ncard   ready   -    0     2         7        1         CKR_PIN_INCORRECT  -\n"),
+        text.contains("\ncard   ready   -    0     2         0           7        1         CKR_PIN_INCORRECT  -\n"),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn status_tells_what_a_token_has_been_asked_for_if_the_daemon_does() {
+    let durations = |count, microseconds| v1::Durations {
+        count,
+        median: Duration::from_micros(microseconds).try_into().ok(),
+        percentile_99: None,
+    };
+    let mut script = script();
+    script.tokens[0].activity = Some(v1::TokenActivity {
+        queue_time: Some(durations(9, 50)),
+        execution_time: Some(durations(8, 1000)),
+        functions: vec![v1::FunctionActivity {
+            function: "C_Sign".to_owned(),
+            durations: Some(durations(7, 500)),
+            failures: vec![v1::ReturnValueCount {
+                ckr: "CKR_DEVICE_ERROR".to_owned(),
+                count: 2,
+            }],
+        }],
+        logins_succeeded: 3,
+        logins_refused: 1,
+        logins_failed: 0,
+    });
+    let fake = Fake::start(script);
+    let state = json(&fake, "status").await;
+    let activity = &state["tokens"][0]["activity"];
+    assert_eq!(activity["functions"]["C_Sign"]["median"], 0.0005);
+    assert!(activity["functions"]["C_Sign"]["percentile_99"].is_null());
+    assert_eq!(activity["functions"]["C_Sign"]["failures"]["CKR_DEVICE_ERROR"], 2);
+    assert_eq!(activity["queue_time"]["count"], 9);
+    assert_eq!(activity["logins_refused"], 1);
+    assert!(state["tokens"][1]["activity"].is_null());
+    let text = fake.run(&["status"]).await.stdout;
+    for row in [
+        "card   waited for a session  9      ≤ 50µs   -     -",
+        "card   operations            8      ≤ 1ms    -     -",
+        "card   logins                4      -        -     1 refused, 0 failed",
+        "card   C_Sign                7      ≤ 500µs  -     2 CKR_DEVICE_ERROR",
+    ] {
+        assert!(text.contains(&format!("\n{row}\n")), "{row} is not in\n{text}");
+    }
+    assert!(!text.contains("hsm    C_Sign"), "{text}");
 }
 
 #[tokio::test]

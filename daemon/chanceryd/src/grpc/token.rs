@@ -1,5 +1,6 @@
 //! `TokenService`.
 
+mod activity;
 mod watching;
 
 use std::sync::Arc;
@@ -166,5 +167,6 @@ fn describe(described: ops::tokens::Described) -> Token {
         jobs_waiting: u32::try_from(described.jobs_waiting).unwrap_or(u32::MAX),
         jobs_running: u32::try_from(described.jobs_running).unwrap_or(u32::MAX),
         worker_restarts: described.worker_restarts,
+        activity: described.activity.as_ref().map(activity::of),
     }
 }

@@ -6,7 +6,9 @@ mod watch;
 
 use std::sync::Arc;
 
-use chancery_token::{Drain, Pin, PinChange, PinEntry, TokenError, TokenHandle, TokenState, TokenStatus, Unlock};
+use chancery_token::{
+    Drain, MetricsSnapshot, Pin, PinChange, PinEntry, TokenError, TokenHandle, TokenState, TokenStatus, Unlock,
+};
 use tracing::Instrument as _;
 use zeroize::Zeroizing;
 
@@ -39,6 +41,8 @@ pub struct Described {
     pub jobs_running: usize,
     /// How often the process around its module was started again.
     pub worker_restarts: u64,
+    /// What it has been asked for, for callers who are told.
+    pub activity: Option<MetricsSnapshot>,
 }
 
 /// The configured tokens in the order of their names, for callers with `admin` or `list`.
@@ -51,9 +55,12 @@ pub fn list(context: &Context, call: &Call, page: &PageRequest) -> Result<Page<D
     let rest = by_name(context)
         .into_iter()
         .filter(|token| page.after.as_deref().is_none_or(|after| token.name() > after));
-    Ok(page.fill(rest.map(|token| describe(context, token)), |described| {
-        described.name.clone()
-    }))
+    let shows = shows_activity(context, call);
+    Ok(
+        page.fill(rest.map(|token| describe_wholly(context, token, shows)), |described| {
+            described.name.clone()
+        }),
+    )
 }
 
 /// Logs in to a token, for as long as `terms` say; its keys are in the directory when this returns.
@@ -259,5 +266,19 @@ fn describe(context: &Context, token: &TokenHandle) -> Described {
         jobs_waiting: token.jobs_waiting(),
         jobs_running: token.jobs_running(),
         worker_restarts: token.worker_restarts(),
+        activity: None,
     }
+}
+
+/// As [`describe`], with what the token has been asked for if that is to be shown.
+fn describe_wholly(context: &Context, token: &TokenHandle, shows_activity: bool) -> Described {
+    Described {
+        activity: shows_activity.then(|| token.metrics()),
+        ..describe(context, token)
+    }
+}
+
+/// How often keys are used, and for how long, is the administrator's to know.
+fn shows_activity(context: &Context, call: &Call) -> bool {
+    context.allows(call, Operation::Admin, &Target::default()).is_some()
 }

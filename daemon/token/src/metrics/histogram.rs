@@ -92,6 +92,21 @@ impl HistogramSnapshot {
         self.buckets.iter().fold(0, |sum, bucket| sum.saturating_add(*bucket))
     }
 
+    /// The bound that so many of a hundred durations did not exceed, such as the median (50). `None` if there are none, or they
+    /// exceed every bound.
+    pub fn percentile(&self, of_a_hundred: u64) -> Option<Duration> {
+        let all = u128::from(self.count());
+        let within = (all * u128::from(of_a_hundred)).div_ceil(100).max(1);
+        let mut counted = 0;
+        for (bucket, bound) in self.buckets.iter().zip(BOUNDS) {
+            counted += u128::from(*bucket);
+            if counted >= within {
+                return Some(bound);
+            }
+        }
+        None
+    }
+
     /// Adds what another histogram of the same thing counted. Buckets beyond those that there are come to the last one.
     pub fn add(&mut self, other: &Self) {
         for (index, count) in other.buckets.iter().enumerate() {
@@ -148,6 +163,25 @@ mod tests {
         });
         assert_eq!(sums[0].nanoseconds, 250_000);
         assert!(sums[0] == sums[1] && sums[1] == sums[2], "{sums:?}");
+    }
+
+    #[test]
+    fn a_percentile_is_the_bound_that_so_many_did_not_exceed() {
+        let histogram = Histogram::default();
+        assert_eq!(histogram.snapshot().percentile(50), None);
+        histogram.record(BOUNDS[2]);
+        assert_eq!(histogram.snapshot().percentile(1), Some(BOUNDS[2]));
+        for _ in 0..98 {
+            histogram.record(BOUNDS[2]);
+        }
+        histogram.record(BOUNDS[7]);
+        let snapshot = histogram.snapshot();
+        let percentiles = [50, 99, 100].map(|part| snapshot.percentile(part));
+        assert_eq!(percentiles, [Some(BOUNDS[2]), Some(BOUNDS[2]), Some(BOUNDS[7])]);
+        for _ in 0..100 {
+            histogram.record(Duration::from_secs(40));
+        }
+        assert_eq!(histogram.snapshot().percentile(99), None);
     }
 
     #[test]

@@ -1,21 +1,24 @@
 //! What a daemon holds, which is no more after a storm than before.
 
-use std::{fs, time::Instant};
+use std::{collections::BTreeMap, fs, time::Instant};
 
 use hsm_tests::daemon::Daemon;
 
 use super::STRUCK;
 use crate::{PATIENCE, client::Client};
 
-/// Threads that the runtime has for what blocks come and go.
-const SPARE_THREADS: usize = 4;
+/// The runtime's threads. Those that it has for what blocks come and go: as many as blocked at once of late, and on a busy machine
+/// that may be some.
+const RUNTIME: &str = "tokio-rt-worker";
+const SPARE_THREADS: usize = 16;
 
 /// What the daemon holds.
 #[derive(Debug)]
 pub(super) struct Held {
     processes: usize,
     descriptors: usize,
-    threads: usize,
+    /// By name.
+    threads: BTreeMap<String, usize>,
     memory: u64,
 }
 
@@ -24,7 +27,7 @@ impl Held {
         Self {
             processes: daemon.children().unwrap().len(),
             descriptors: daemon.descriptors().unwrap(),
-            threads: fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().count(),
+            threads: threads(daemon.pid()),
             memory: daemon.memory().unwrap(),
         }
     }
@@ -46,7 +49,10 @@ impl Held {
             }
             let settled = now.processes == self.processes
                 && now.descriptors <= self.descriptors
-                && now.threads <= self.threads + SPARE_THREADS
+                && now.threads.iter().all(|(name, count)| {
+                    let spare = if name == RUNTIME { SPARE_THREADS } else { 0 };
+                    *count <= self.threads.get(name).unwrap_or(&0) + spare
+                })
                 && sessions.iter().all(|(_, open, known)| open <= known);
             if settled {
                 let grown = now.memory.saturating_sub(self.memory);
@@ -61,4 +67,15 @@ impl Held {
             tokio::task::yield_now().await;
         }
     }
+}
+
+fn threads(process: u32) -> BTreeMap<String, usize> {
+    let mut threads = BTreeMap::new();
+    for thread in fs::read_dir(format!("/proc/{process}/task")).unwrap() {
+        // One that has just ended has no name any more.
+        if let Ok(name) = fs::read_to_string(thread.unwrap().path().join("comm")) {
+            *threads.entry(name.trim_end().to_owned()).or_default() += 1;
+        }
+    }
+    threads
 }

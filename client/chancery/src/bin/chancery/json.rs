@@ -1,6 +1,7 @@
 //! The JSON that `--json` and `--report` give. It is a promise of its own, documented in `docs/cli.md`: fields are added,
 //! never renamed or removed. What is absent is null; bytes are hexadecimal, certificates and public keys PEM.
 
+mod activity;
 mod lists;
 mod report;
 

@@ -10,7 +10,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_stream::wrappers::WatchStream;
 use tokio_stream::{StreamExt as _, StreamMap};
 
-use super::{Described, Left, by_name, describe, may_list};
+use super::{Described, Left, by_name, describe_wholly, may_list, shows_activity};
 use crate::ops::{Call, Context, OpError, Place};
 
 /// The least time between two answers, and between two looks at the numbers.
@@ -79,7 +79,7 @@ impl Watch {
     async fn changed(&mut self) -> Vec<Described> {
         let Some(told) = &mut self.told else {
             self.pace.tick().await;
-            let all = now(&self.context);
+            let all = now(&self.context, &self.call);
             self.told = Some(all.clone());
             return all;
         };
@@ -90,7 +90,7 @@ impl Watch {
             };
             self.pace.tick().await;
             let mut changed = Vec::new();
-            for (told, now) in told.iter_mut().zip(now(&self.context)) {
+            for (told, now) in told.iter_mut().zip(now(&self.context, &self.call)) {
                 if differs(told, &now, numbers) {
                     told.clone_from(&now);
                     changed.push(now);
@@ -103,9 +103,10 @@ impl Watch {
     }
 }
 
-fn now(context: &Context) -> Vec<Described> {
+fn now(context: &Context, call: &Call) -> Vec<Described> {
+    let shows = shows_activity(context, call);
     let tokens = by_name(context).into_iter();
-    tokens.map(|token| describe(context, token)).collect()
+    tokens.map(|token| describe_wholly(context, token, shows)).collect()
 }
 
 /// Whether a token is not as it was told; `numbers` says whether those count that change all the time.
@@ -118,6 +119,7 @@ fn differs(told: &Described, now: &Described, numbers: bool) -> bool {
         lease: described.lease.map(|lease| Left { uses: None, ..lease }),
         jobs_waiting: 0,
         jobs_running: 0,
+        activity: None,
         ..described.clone()
     };
     if numbers {

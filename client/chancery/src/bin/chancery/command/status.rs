@@ -1,5 +1,6 @@
 //! `chancery status`
 
+mod activity;
 mod screen;
 
 use std::time::Duration;
@@ -145,6 +146,7 @@ impl Status {
             "PIN",
             "KEYS",
             "SESSIONS",
+            "GENERATION",
             "WAITING",
             "RESTARTS",
             "LAST ERROR",
@@ -157,6 +159,7 @@ impl Status {
                 token.pin_status().word().unwrap_or_default().to_owned(),
                 token.key_count.to_string(),
                 token.sessions.to_string(),
+                token.generation.to_string(),
                 token.jobs_waiting.to_string(),
                 token.worker_restarts.to_string(),
                 token.last_error.clone(),
@@ -164,6 +167,7 @@ impl Status {
             ]);
         }
         text.push_str(&table.render("There are no tokens that you may see."));
+        text.push_str(&activity::text(tokens));
         text
     }
 }

@@ -3,6 +3,7 @@
 use chancery::{Health, v1};
 use serde::Serialize;
 
+use super::activity::ActivityJson;
 use super::filled;
 use crate::command::Status;
 use crate::text::{certificate_pem, hex, public_key_pem, rfc3339};
@@ -187,6 +188,8 @@ struct TokenStatusJson<'a> {
     health: &'static str,
     #[serde(flatten)]
     token: TokenJson<'a>,
+    /// Null for callers without `admin`.
+    activity: Option<ActivityJson<'a>>,
 }
 
 impl<'a> StatusJson<'a> {
@@ -198,6 +201,7 @@ impl<'a> StatusJson<'a> {
                 _ => Health::NotServing,
             }),
             token: TokenJson::new(token),
+            activity: token.activity.as_ref().map(ActivityJson::new),
         };
         Self {
             address: &status.address,
