@@ -5,6 +5,8 @@
 
 mod recipient;
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use chancery_smime::algorithm::{ContentEncryptionAlgorithm, KeyManagementAlgorithm};
 use chancery_smime::decrypt::{Decrypting, Finished, KeyRequest, Opened, Output, Progress, Release};
@@ -93,9 +95,16 @@ where
             }
             Ok::<_, OpError>(opening)
         };
-        let (done, next) = tokio::join!(sink.turn().at_work(work), source.next());
+        let mut next = pin!(source.next());
+        let (done, read) = pipeline::while_reading(sink.turn().at_work(work), next.as_mut()).await;
         opening = done?;
-        batch = next?;
+        batch = match read {
+            Some(next) => next?,
+            None => {
+                sink.send(opening.take()).await?;
+                next.await?
+            }
+        };
     }
     let opened = opening.finish(&sink).await?;
     let used = used.ok_or_else(|| OpError::Internal("a message was opened without a key".to_owned()))?;

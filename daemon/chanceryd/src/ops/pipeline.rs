@@ -3,7 +3,8 @@
 //! A slow caller holds memory for a few pieces, but no thread.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -21,7 +22,7 @@ const BATCH: usize = 256 * 1024;
 const INLINE: usize = 16 * 1024;
 /// The most content in one response, in bytes.
 const PIECE: usize = 512 * 1024;
-/// Less than this many bytes go no sooner than what comes after them: a short message is one answer.
+/// Less than this many bytes wait for what comes after them, as long as nobody waits for the caller: a short message is one answer.
 pub(super) const GATHERED: usize = 16 * 1024;
 
 /// Runs `work` over `len` bytes: at once if they are few, otherwise on a blocking thread.
@@ -141,7 +142,7 @@ impl<S: Stream<Item = Result<Bytes, OpError>> + Unpin> Source<S> {
 
 /// The stream's next item if it is there already: `None` means that it is not.
 async fn ready<S: Stream + Unpin>(stream: &mut S) -> Option<Option<S::Item>> {
-    std::future::poll_fn(|context| match Pin::new(&mut *stream).poll_next(context) {
+    poll_fn(|context| match Pin::new(&mut *stream).poll_next(context) {
         Poll::Ready(item) => Poll::Ready(Some(item)),
         Poll::Pending => Poll::Ready(None),
     })
@@ -219,11 +220,37 @@ where
             }
             Ok::<_, OpError>((machine, out))
         };
-        let (done, next) = tokio::join!(sink.turn.at_work(work), source.next());
+        let mut next = pin!(source.next());
+        let (done, read) = while_reading(sink.turn.at_work(work), next.as_mut()).await;
         (machine, gathered) = done?;
-        batch = next?;
+        batch = match read {
+            Some(next) => next?,
+            None => {
+                sink.send(std::mem::take(&mut gathered)).await?;
+                next.await?
+            }
+        };
     }
     Ok((machine, gathered))
+}
+
+/// Does `work` while the next piece is read. `None` of that if it was not there when the work was done: whoever waits for it should
+/// hand over first what is ready.
+pub(super) async fn while_reading<W: Future, N: Future>(
+    work: W,
+    mut next: Pin<&mut N>,
+) -> (W::Output, Option<N::Output>) {
+    let mut work = pin!(work);
+    let mut read = None;
+    poll_fn(|context| {
+        if read.is_none()
+            && let Poll::Ready(next) = next.as_mut().poll(context)
+        {
+            read = Some(next);
+        }
+        work.as_mut().poll(context).map(|done| (done, read.take()))
+    })
+    .await
 }
 
 #[cfg(test)]

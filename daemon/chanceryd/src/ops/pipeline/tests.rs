@@ -96,6 +96,31 @@ async fn nothing_more_is_done_once_nobody_takes_the_answer() {
 }
 
 #[tokio::test]
+async fn nothing_that_is_ready_waits_for_the_caller() {
+    let (sink, mut receiver) = Sink::new();
+    let (sender, pieces) = mpsc::channel(1);
+    let mut source = Source::new(tokio_stream::wrappers::ReceiverStream::new(pieces), u64::MAX);
+    let work = async {
+        run(&mut source, &sink, (), |(), piece, out| {
+            out.extend_from_slice(piece);
+            Ok(())
+        })
+        .await
+    };
+    // Sends the next piece only once the one before has come back.
+    let in_turns = async {
+        for byte in [1, 2] {
+            sender.send(piece(byte, 10)).await.unwrap();
+            assert_eq!(receiver.recv().await.unwrap(), vec![byte; 10]);
+        }
+        drop(sender);
+    };
+    let (result, ()) = tokio::join!(work, in_turns);
+    let ((), last) = result.unwrap();
+    assert!(last.is_empty());
+}
+
+#[tokio::test]
 async fn what_is_short_is_left_to_go_with_the_end() {
     let (sink, mut receiver) = Sink::new();
     let mut source = source(vec![piece(1, 10), piece(2, GATHERED - 11)], u64::MAX);
