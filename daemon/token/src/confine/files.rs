@@ -119,9 +119,12 @@ fn walk(directory: &Path, way: &Way, open: &mut Vec<PathBuf>, seen: &mut usize) 
 /// Whether this is the name of a copy of that file, such as `file~`, `file.bak`, `file-20260102.gz`, `#file#` or `.file.swp`.
 fn is_copy(name: &OsStr, file: &OsStr) -> bool {
     let name = name.as_bytes();
-    let name = name.strip_prefix(b".").or(name.strip_prefix(b"#")).unwrap_or(name);
-    let rest = name.strip_prefix(file.as_bytes());
-    rest.is_some_and(|rest| rest.first().is_none_or(|next| !next.is_ascii_alphanumeric()))
+    let marked = name.strip_prefix(b".").or(name.strip_prefix(b"#"));
+    // The file's own name may begin with a mark as well.
+    [Some(name), marked].into_iter().flatten().any(|name| {
+        let rest = name.strip_prefix(file.as_bytes());
+        rest.is_some_and(|rest| rest.first().is_none_or(|next| !next.is_ascii_alphanumeric()))
+    })
 }
 
 /// Where a path leads, links followed, as far as it exists.

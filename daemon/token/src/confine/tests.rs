@@ -219,18 +219,31 @@ fn copies_of_a_hidden_file_are_closed_as_well() {
         ".d.toml.swp",
         ".d.toml",
         "#d.toml#",
+        ".pin.bak",
+        ".pin~",
+        "..pin.swp",
+        "#.pin#",
     ];
-    let others = ["d.tomlin", "e.toml", "softhsm2.conf", "d", "d.tom", "statement"];
+    let others = [
+        "d.tomlin",
+        "e.toml",
+        "softhsm2.conf",
+        "d",
+        "d.tom",
+        "statement",
+        ".pinned",
+        "pin",
+    ];
     let prepare = |scene: &Path| {
         fs::create_dir(scene.join("state")).unwrap();
         fs::create_dir(scene.join("state.d")).unwrap();
-        for file in copies.iter().chain(&others).chain(&["d.toml", "state.d/file"]) {
+        for file in copies.iter().chain(&others).chain(&["d.toml", ".pin", "state.d/file"]) {
             fs::write(scene.join(file), file).unwrap();
         }
     };
     alone("copies_of_a_hidden_file_are_closed_as_well", &[], prepare, |scene| {
         let confinement = Confinement {
-            hidden: ["d.toml", "state"].map(|name| scene.join(name)).to_vec(),
+            hidden: ["d.toml", ".pin", "state"].map(|name| scene.join(name)).to_vec(),
             ..Confinement::default()
         };
         if confine(&confinement).unwrap().landlock == Landlock::Missing {
