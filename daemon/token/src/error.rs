@@ -93,8 +93,8 @@ pub enum TokenError {
     /// neither was answered. Nothing was sent to it.
     #[error(
         "two tries with this PIN on token {token} never came to an end, nor did the last {} that somebody insisted on: it was not \
-         tried again. A login with another PIN, or at a PIN pad, frees it; otherwise find out with the token's own tools whether the \
-         PIN is right and how many tries are left, and then {remedy}",
+         tried again. A login with another PIN, or at a PIN pad, frees it: find out with the token's own tools whether the PIN is \
+         right and how many tries are left, set another one with them, and unlock with that. Only if they cannot, {remedy}",
         crate::guard::MAX_INSISTED
     )]
     PinInsistenceSpent {

@@ -183,9 +183,15 @@ impl PinGuard {
 
     /// What is to be done before anybody can insist again, if the token has left so many such tries without an answer.
     pub(crate) fn insistence_spent(&self) -> Option<String> {
-        (self.record.insisted >= MAX_INSISTED).then(|| match &self.page {
-            Some(page) => format!("stop the daemon, remove {}, and start it", page.path().display()),
-            None => "start the daemon anew".to_owned(),
+        (self.record.insisted >= MAX_INSISTED).then(|| {
+            let forget = match &self.page {
+                Some(page) => format!("stop the daemon, remove {}, and start it", page.path().display()),
+                None => "start the daemon anew".to_owned(),
+            };
+            format!(
+                "{forget}: that forgets which PINs the token has refused, too, and how many tries there were, so take its PIN out of \
+                 the configuration before"
+            )
         })
     }
 

@@ -70,8 +70,14 @@ fn after_two_tries_without_an_answer_nobody_can_insist_before_the_token_has_judg
     assert!(insist(&mut state.start("0000"), &right));
     assert!(insist(&mut state.start("0000"), &other));
     let mut guard = state.start("0000");
-    let page = state.pages().pop().unwrap();
-    assert!(guard.insistence_spent().unwrap().contains(&page.display().to_string()));
+    let (page, remedy) = (state.pages().pop().unwrap(), guard.insistence_spent().unwrap());
+    assert!(remedy.contains(&page.display().to_string()), "{remedy}");
+    // The file holds more than what keeps anybody from insisting.
+    assert!(
+        remedy.contains("forgets which PINs the token has refused")
+            && remedy.contains("take its PIN out of the configuration"),
+        "{remedy}"
+    );
     assert!(!insist(&mut guard, &right) && !insist(&mut guard, &other));
     assert_eq!(guard.insistences(), 0);
     // A verdict on any PIN, a bad one too.
