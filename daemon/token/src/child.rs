@@ -36,7 +36,7 @@ use crate::{
     module::Loading,
     packet::receive_descriptor,
     pin::{Pin, PinChange, Unlock},
-    protocol::{self, FromProcess, PinOctets, Start, ToProcess},
+    protocol::{self, FromProcess, PinOctets, Start, ToProcess, has_closed},
 };
 use control::{Control, Teller};
 pub(crate) use job_socket::JobSocket;
@@ -96,14 +96,15 @@ pub fn serve(may_load: fn(&Path) -> Result<(), String>) -> Result<(), ModuleProc
     tracing::info!(%confined, "confined");
     let speaker = control.try_clone().map_err(ModuleProcessError::Control)?;
     let mut process = ModuleProcess::start(start, may_load, sockets, Arc::new(Control::new(speaker)))?;
-    while let Ok(Some(frame)) = protocol::read(&control) {
-        match frame {
+    loop {
+        match protocol::read(&control) {
             // Whoever is in the middle of a login may still ask for a PIN, or whether it may go to the token.
-            ToProcess::Stop => process.stop()?,
-            frame => process.obey(frame),
+            Ok(Some(ToProcess::Stop)) => process.stop()?,
+            Ok(Some(frame)) => process.obey(frame),
+            Ok(None) => end_process(),
+            Err(error) => give_up(&error),
         }
     }
-    end_process()
 }
 
 /// Leaves the signals that a terminal or a container sends to everybody to the daemon, which says what they come to. What a module
@@ -121,6 +122,17 @@ fn end_process() -> ! {
         let _ = kill_process(getpid(), Signal::KILL);
         std::thread::park();
     }
+}
+
+/// Ends this process since it cannot speak with the daemon any more. One that is still there, and asks what became of the process,
+/// is not to take it for one that was killed from outside; it finds the reason in the log.
+fn give_up(error: &io::Error) -> ! {
+    if has_closed(error) {
+        end_process();
+    }
+    tracing::error!(%error, "the module's process cannot speak with the daemon, and aborts");
+    // Without a module's destructors, too.
+    std::process::abort()
 }
 
 /// Refuses to go on with anything open but the three standard descriptors.

@@ -213,6 +213,14 @@ pub(crate) fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<Optio
     parse(&octets).map(Some)
 }
 
+/// Whether this came of the other side's having closed the socket, as it does by ending, perhaps in the middle of a frame.
+pub(crate) fn has_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof
+    )
+}
+
 /// What one packet holds.
 pub(crate) fn parse<T: DeserializeOwned>(octets: &[u8]) -> io::Result<T> {
     match postcard::take_from_bytes(octets).map_err(invalid)? {

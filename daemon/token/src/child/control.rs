@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::end_process;
+use super::give_up;
 use crate::{
     board::Audience,
     catalogue::Catalogue,
@@ -24,8 +24,8 @@ impl Control {
 
     /// Without a daemon to speak to there is nothing left to do.
     pub(super) fn say(&self, frame: &FromProcess) {
-        if protocol::write(&*lock(&self.0), frame).is_err() {
-            end_process();
+        if let Err(error) = protocol::write(&*lock(&self.0), frame) {
+            give_up(&error);
         }
     }
 }
@@ -80,5 +80,61 @@ impl Audience for Teller {
             token: self.token,
             sessions: u32::try_from(sessions).unwrap_or(u32::MAX),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use std::{
+        env,
+        os::unix::process::ExitStatusExt as _,
+        process::{Command, Stdio},
+    };
+
+    use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+
+    use super::*;
+
+    /// Set in the process that ends itself.
+    const ALONE: &str = "CHANCERY_TEST_ALONE";
+
+    const MORE_THAN_A_FRAME: usize = (64 << 20) + 1;
+
+    /// By which signal a process ends that says so much to a daemon.
+    fn ending_of_a_process_that_says(length: usize, is_there: bool) -> Option<i32> {
+        let status = Command::new(env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "child::control::tests::a_process_that_cannot_speak_with_a_daemon_that_is_there_aborts",
+            ])
+            .env(ALONE, format!("{length} {is_there}"))
+            .stdout(Stdio::null())
+            .status();
+        status.unwrap().signal()
+    }
+
+    #[test]
+    fn a_process_that_cannot_speak_with_a_daemon_that_is_there_aborts() {
+        let Ok(what) = env::var(ALONE) else {
+            let abort = Some(Signal::ABORT.as_raw());
+            assert_eq!(ending_of_a_process_that_says(MORE_THAN_A_FRAME, true), abort);
+            // Nobody asks how that one ended.
+            let kill = Some(Signal::KILL.as_raw());
+            assert_eq!(ending_of_a_process_that_says(1, false), kill);
+            return;
+        };
+        let nothing = Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        };
+        setrlimit(Resource::Core, nothing).unwrap();
+        let (length, is_there) = what.split_once(' ').unwrap();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let _daemon = (is_there == "true").then_some(theirs);
+        let why = "x".repeat(length.parse().unwrap());
+        Control::new(ours).say(&FromProcess::Spent { token: 0, why });
+        panic!("it could speak");
     }
 }

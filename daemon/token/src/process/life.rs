@@ -11,13 +11,14 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
     process::{Pid, PidfdFlags, Signal, pidfd_open},
 };
 
 use super::{Event, log::log_lines};
 use crate::{
     engine::spawn,
-    protocol::{self, ToProcess},
+    protocol::{self, ToProcess, has_closed},
 };
 
 /// How long what a process said before its end may take to be heard.
@@ -78,10 +79,13 @@ impl Life {
         })
     }
 
-    /// Says something to it. A process that does not read is as good as gone.
+    /// Says something to it. A process that does not read is as good as gone. One that has closed its socket may have ended, and
+    /// is asked how once that is heard.
     pub(super) fn say(&mut self, frame: &ToProcess) {
-        if let Err(error) = protocol::write(&self.control, frame) {
-            self.end(format!("it does not read what it is told: {error}"));
+        match protocol::write(&self.control, frame) {
+            Err(error) if has_closed(&error) => {}
+            Err(error) => self.end(format!("it does not read what it is told: {error}")),
+            Ok(()) => {}
         }
     }
 
@@ -152,16 +156,23 @@ impl Life {
         }
         let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
         if let Some(process) = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()) {
-            let patience = Timespec::try_from(patience).ok();
-            // What it comes to is asked below.
-            let _ = poll(&mut [PollFd::new(&process, PollFlags::IN)], patience.as_ref());
+            let deadline = Instant::now() + patience;
+            // What it comes to is asked below. A signal that this thread handles ends the call, whatever the handler's flags are.
+            let _ = retry_on_intr(|| {
+                let left = deadline.saturating_duration_since(Instant::now());
+                poll(
+                    &mut [PollFd::new(&process, PollFlags::IN)],
+                    Timespec::try_from(left).ok().as_ref(),
+                )
+            });
         }
         has_ended(&mut self.child)
     }
 }
 
 impl End {
-    /// Nobody here has ended it. What sends SIGKILL is not in the module: an operator, or the kernel that needs memory.
+    /// Nobody here has ended it. What sends SIGKILL is not in the module: an operator, or the kernel that needs memory. A process
+    /// that cannot go on with this daemon aborts itself, and sends itself that signal only if it was told to stop, or is alone.
     fn of(status: ExitStatus) -> Self {
         let how = match (status.signal(), status.code()) {
             (Some(signal), _) => match Signal::from_named_raw(signal) {
@@ -233,7 +244,71 @@ fn listen(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+    use std::{
+        fs,
+        os::{fd::OwnedFd, unix::thread::JoinHandleExt as _},
+        process::{Command, Stdio},
+        sync::mpsc::{Receiver, sync_channel},
+        thread,
+    };
+
+    use nix::sys::{pthread::pthread_kill, signal};
+    use tokio::signal::unix::{SignalKind, signal};
+
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    /// A shell in the place of a module's process.
+    fn life(script: &str) -> (Life, Receiver<Event>) {
+        let (control, theirs) = UnixStream::pair().unwrap();
+        let child = Command::new("/bin/sh")
+            .args(["-c", &format!("ulimit -c 0; {script}")])
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .spawn()
+            .unwrap();
+        let (events, heard) = sync_channel(8);
+        (Life::listen(1, "m", child, control, &events).unwrap(), heard)
+    }
+
+    #[test]
+    fn how_a_process_has_crashed_is_known_though_it_was_told_something_afterwards() {
+        let (mut life, _heard) = life("kill -SEGV $$");
+        assert!(life.ends_within(PATIENCE));
+        life.say(&ToProcess::Stop);
+        let how = "signal 11, SIGSEGV".to_owned();
+        assert_eq!(life.reap(None), End { how, crashed: true });
+    }
+
+    #[test]
+    fn a_signal_that_the_waiting_thread_handles_is_not_the_end_of_the_process() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_io()
+            .build()
+            .unwrap();
+        let within = runtime.enter();
+        let _handled = signal(SignalKind::user_defined1()).unwrap();
+        let (mut life, _heard) = life("read line");
+        let control = life.control.try_clone().unwrap();
+        let (tell, told) = sync_channel(1);
+        let waiting = thread::spawn(move || {
+            tell.send(rustix::thread::gettid()).unwrap();
+            life.ends_within(PATIENCE)
+        });
+        let stat = format!("/proc/self/task/{}/stat", told.recv().unwrap().as_raw_nonzero());
+        let sleeps = || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") S "));
+        for _ in 0..3 {
+            while !sleeps() && !waiting.is_finished() {
+                thread::yield_now();
+            }
+            pthread_kill(waiting.as_pthread_t(), signal::SIGUSR1).unwrap();
+        }
+        control.shutdown(Shutdown::Both).unwrap();
+        assert!(waiting.join().unwrap());
+        drop(within);
+    }
 
     #[test]
     fn what_ended_a_process_is_named_and_a_kill_from_outside_is_no_crash() {
