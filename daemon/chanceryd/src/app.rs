@@ -35,6 +35,7 @@ use crate::policy::Live;
 use crate::reload::{Reload, read_certificates};
 use crate::spool::SpoolSettings;
 use crate::state::StateError;
+use crate::traces::LAST_SPANS;
 use crate::wire::BeforeSleep;
 use crate::{grpc, health, maintenance, notify, server};
 use chores::{keep_alive, keep_status, keep_trail, record_notices, summary};
@@ -42,6 +43,12 @@ use signals::{Heard, Signals};
 
 /// How long tokens may take to finish what they are at and log out.
 const TOKENS_STOP: Duration = Duration::from_secs(10);
+
+/// How long tasks that are still there after the drain may take to notice that they are cancelled.
+pub const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How long the last records may take to reach the disk.
+const LAST_RECORDS: Duration = Duration::from_secs(5);
 
 /// Why the daemon could not start, or could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -213,7 +220,7 @@ async fn drain_requests(
     deadline: Duration,
 ) -> Result<(), AppError> {
     tracing::info!(reason, ?deadline, "stopping; requests that run may finish");
-    notify::stopping(deadline + TOKENS_STOP);
+    notify::stopping(deadline + TOKENS_STOP + LAST_SPANS + LAST_WORDS + LAST_RECORDS);
     if let Err(error) = audit.note("stopping", reason) {
         tracing::error!(%error, "the stop could not be recorded");
     }

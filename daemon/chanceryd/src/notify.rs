@@ -22,7 +22,7 @@ pub fn reloading() {
     }
 }
 
-/// No more requests are taken; the ones that run may go on for as long as that.
+/// No more requests are taken; the process ends within that.
 pub fn stopping(deadline: Duration) {
     let deadline = u32::try_from(deadline.as_micros()).unwrap_or(u32::MAX);
     send(&[NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(deadline)]);

@@ -30,7 +30,7 @@ use crate::config::Traces;
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the last spans may take to be sent when the daemon stops.
-const LAST_SPANS: Duration = Duration::from_secs(2);
+pub const LAST_SPANS: Duration = Duration::from_secs(2);
 
 /// Why nothing can be traced.
 #[derive(Debug, thiserror::Error)]

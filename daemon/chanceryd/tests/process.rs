@@ -52,7 +52,8 @@ async fn it_says_ready_when_it_serves_and_stopping_when_it_is_told_to_stop() {
     assert_eq!(answer.status(), ServingStatus::Serving);
     drop(health);
     daemon.signal(Signal::TERM);
-    daemon.wait_for("STOPPING=1");
+    let stopping = daemon.wait_for("STOPPING=1");
+    assert!(stopping.contains("EXTEND_TIMEOUT_USEC=49000000"), "{stopping}");
     assert_eq!(daemon.wait(), Some(0));
     assert!(!scene.socket().exists(), "the socket is still there");
     let trail = fs::read_to_string(scene.audit()).unwrap();

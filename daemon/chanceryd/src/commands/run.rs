@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{EX_CONFIG, fail, with_causes};
 use crate::config::Config;
@@ -11,9 +10,6 @@ use crate::listen::Activated;
 use crate::traces::Exporter;
 use crate::wire::{self, BeforeSleep};
 use crate::{app, hardening, logging};
-
-/// How long tasks that are still there after the drain may take to notice that they are cancelled.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Serves until told to stop.
 #[must_use]
@@ -51,7 +47,7 @@ pub fn run(file: &Path) -> ExitCode {
     }
     drop(within);
     // Drops what the drain's deadline left; each such request still records in the audit trail that it was abandoned.
-    runtime.shutdown_timeout(LAST_WORDS);
+    runtime.shutdown_timeout(app::LAST_WORDS);
     if let Some(audit) = before_sleep.audit() {
         audit.finish();
         if served.is_ok()
