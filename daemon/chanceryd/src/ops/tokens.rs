@@ -16,7 +16,7 @@ use super::{Call, Context, Invalid, OpError, Page, PageRequest, private_key};
 use crate::audit::Event;
 use crate::policy::{Operation, Target};
 
-use insistence::Insistence;
+pub(super) use insistence::Insistence;
 pub(super) use lease::Leases;
 pub use lease::{Left, Terms};
 pub use watch::{Watch, watch};
@@ -99,7 +99,7 @@ pub async fn unlock(
     let work = async move {
         let result = all.leases.unlock(&turn, &unlocked, login, terms, now).await;
         if let Some(insistence) = insistence {
-            insistence.end(&all, &unlocked, &result);
+            insistence.end(&result);
         }
         drop(turn);
         result?;

@@ -95,3 +95,27 @@ async fn a_caller_who_goes_leaves_an_intent_that_is_closed_as_abandoned() {
     drop(running);
     assert_eq!(fixture.records().pop().unwrap()["result"], "abandoned");
 }
+
+#[tokio::test]
+async fn what_came_of_insisting_on_a_pin_is_written_down_though_the_call_ends_before_its_intent() {
+    let fixture = Fixture::new(ALICES);
+    let insistence = tokens::Insistence::of(&fixture.context, &call(), "card", || 0).unwrap();
+    assert_eq!(fixture.records().pop().unwrap()["what"], "pin-insisted-on");
+    let late = Call {
+        deadline: Some(Instant::now()),
+        ..call()
+    };
+    let event = late.event(Operation::Admin, Some("alice"));
+    let work = async move {
+        insistence.end(&Ok(()));
+        Ok(())
+    };
+    let error = private_key::run(&fixture.context, &late, &event, work)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, OpError::DeadlineExceeded));
+    let last = fixture.records().pop().unwrap();
+    assert_eq!(last["what"], "pin-insistence-ended");
+    let detail = last["detail"].as_str().unwrap();
+    assert!(detail.contains("request-1, nothing was sent"), "{detail}");
+}
