@@ -125,10 +125,27 @@ impl http_body::Body for Held {
 
     fn is_end_stream(&self) -> bool {
         let state = lock(&self.state);
-        state.again.is_empty() && (state.ended || state.body.is_end_stream())
+        state.holder == self.number && state.again.is_empty() && (state.ended || state.body.is_end_stream())
     }
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_that_another_request_has_by_now_is_not_at_its_end() {
+        let kept = Kept::new(Body::empty());
+        drop((kept.body(), kept.body()));
+        let held = |number| Held {
+            state: Arc::clone(&kept.0),
+            number,
+        };
+        assert!(held(2).is_end_stream());
+        assert!(!held(1).is_end_stream());
+    }
 }
