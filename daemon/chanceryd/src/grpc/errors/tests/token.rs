@@ -14,7 +14,7 @@ pub(super) fn errors() -> Vec<(TokenError, Code, &'static str, bool)> {
         (
             TokenError::Failed {
                 token: token(),
-                detail: "the module is left alone until a reload".to_owned(),
+                detail: "its module is parked for a minute, or until a reload".to_owned(),
             },
             Unavailable,
             "TOKEN_FAILED",
