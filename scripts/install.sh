@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what `make install` has built: programs, manual pages, completions, units and an example configuration.
+# Installs what `make install` has built: programs, manual pages, completions, units, an example configuration, and a configuration
+# that grants nobody anything.
 #
 # PREFIX (/usr/local) says where to, SYSCONFDIR (/etc) where the configuration goes, DESTDIR below what. A configuration
 # that is there already stays as it is. Nothing is started.
@@ -39,13 +40,13 @@ install -Dm644 systemd/chancery.tmpfiles "$root$prefix/lib/tmpfiles.d/chancery.c
 
 install -Dm644 systemd/chanceryd.toml "$root$prefix/share/doc/chancery/chanceryd.toml"
 [ -e "$root$sysconfdir/chancery/chanceryd.toml" ] ||
-    install -Dm644 systemd/chanceryd.toml "$root$sysconfdir/chancery/chanceryd.toml"
+    scripts/fresh-configuration.sh | install -Dm644 /dev/stdin "$root$sysconfdir/chancery/chanceryd.toml"
 
 if [ -z "$root" ]; then
     cat <<EOF
 Installed. What is left, as root:
   systemd-sysusers && systemd-tmpfiles --create && systemctl daemon-reload
-  edit $sysconfdir/chancery/chanceryd.toml, then: chanceryd check-config
+  write tokens and grants into $sysconfdir/chancery/chanceryd.toml (it has none), then: chanceryd check-config
   systemctl enable --now chanceryd.socket chanceryd.service
 EOF
 fi

@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use chanceryd::config::{Config, ConfigError};
 
@@ -56,6 +57,20 @@ fn the_shipped_example_is_accepted_and_says_every_key() {
         .map(|line| format!("{line}\n"))
         .collect();
     Config::parse(&switched_on, &file).unwrap();
+}
+
+#[test]
+fn what_is_installed_has_no_token_and_grants_nobody_anything() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/fresh-configuration.sh");
+    let printed = Command::new(script).output().unwrap();
+    assert!(printed.status.success(), "{printed:?}");
+    let text = String::from_utf8(printed.stdout).unwrap();
+    let config = Config::parse(&text, Path::new("chanceryd.toml")).unwrap();
+    assert!(config.modules.is_empty() && config.tokens.is_empty() && config.grants.is_empty());
+    // The example is still in it, to be switched on.
+    for table in ["[[module]]", "[[token]]", "[[grant]]", "[certificates]"] {
+        assert!(text.contains(&format!("\n#{table}\n")), "{table} is not in it:\n{text}");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Chancery on a machine: put there by `scripts/install.sh`, with the shipped units and the shipped configuration, which
-//! serves one token, Alice's, on SoftHSM.
+//! Chancery on a machine: put there by `scripts/install.sh`, with the shipped units and the shipped example of a configuration,
+//! which serves one token, Alice's, on SoftHSM.
 
 use std::{
     ffi::OsStr,
@@ -24,12 +24,14 @@ use crate::{
 pub const SERVICE: &str = "chanceryd.service";
 /// Where callers knock.
 const SOCKET: &str = "/run/chancery/chanceryd.sock";
-/// The one token of the shipped configuration, and what it calls the PIN.
+/// The configuration.
+const CONFIGURATION: &str = "/etc/chancery/chanceryd.toml";
+/// The one token of the shipped example, and what it calls the PIN.
 const TOKEN: &str = "alice";
-/// The module, where the shipped configuration and Debian have it.
+/// The module, where the shipped example and Debian have it.
 const MODULE: &str = "/usr/lib/softhsm/libsofthsm2.so";
 const TOKENS: &str = "/var/lib/chancery/tokens";
-/// Who is on the machine. The shipped configuration grants Alice her own mail; Bob may connect, and nothing else.
+/// Who is on the machine. The shipped example grants Alice her own mail; Bob may connect, and nothing else.
 const PEOPLE: &str = "g chancery-admin -\nu alice - \"Alice\" /\nu bob - \"Bob\" /\n\
     m alice chancery-users\nm bob chancery-users\n";
 
@@ -44,6 +46,9 @@ impl Installed {
     /// Installs everything and starts nothing. The token has these people's keys, and the daemon nothing yet to open it with.
     pub fn on(machine: Machine, people: &[Person]) -> Result<Self> {
         install(&machine.root())?;
+        // What is installed as the configuration has no token and no grant.
+        let example = fs::read(machine.path("/usr/share/doc/chancery/chanceryd.toml"))?;
+        machine.write(CONFIGURATION, 0o644, example)?;
         let softhsm = SoftHsm::new()?;
         let token = make_token(&softhsm, TOKEN, people)?;
         copy_tree(&softhsm.token_directory(), &machine.path(TOKENS))?;
@@ -154,10 +159,10 @@ impl Installed {
         self.machine.path(SOCKET)
     }
 
-    /// The shipped configuration, to be read or changed.
+    /// The configuration, the shipped example, to be read or changed.
     #[must_use]
     pub fn configuration_file(&self) -> PathBuf {
-        self.machine.path("/etc/chancery/chanceryd.toml")
+        self.machine.path(CONFIGURATION)
     }
 
     /// The audit trail.
