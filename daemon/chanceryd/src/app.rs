@@ -134,7 +134,7 @@ pub async fn serve(
     let endpoint = config.metrics.as_ref().map(Endpoint::bind).transpose()?;
     let requests = Requests::new();
     let (addresses, tls) = (listeners.addresses(), listeners.tls());
-    let (routes, reporter) = grpc::with_health_and_reflection(grpc::services(Arc::clone(&context)))?;
+    let (routes, reporter) = grpc::with_health_and_reflection(grpc::services(Arc::clone(&context)), &context)?;
     // Before anybody can ask.
     let mut tasks = health::follow(&reporter, audit.is_open(), &handles).await;
     let (incoming, pulse) = listeners.accept(&config.limits);

@@ -16,15 +16,18 @@ use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use chancery_proto::v1::ListTokensRequest;
 use chancery_proto::v1::mail_service_client::MailServiceClient;
 use chancery_proto::v1::token_service_client::TokenServiceClient;
+use chancery_proto::v1::{ListTokensRequest, VerifyOptions, VerifyRequest, VerifyResponse};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::process::Signal;
-use tonic::{Code, Request};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Request, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_types::StatusExt as _;
 
 use daemon::{Daemon, EX_CONFIG, Scene};
@@ -41,6 +44,22 @@ async fn list_tokens(scene: &Scene) -> Result<(), Code> {
         .await
         .map(drop)
         .map_err(|status| status.code())
+}
+
+/// A request that runs as long as this is kept: a message that is still coming, of which some has gone back already.
+async fn running(scene: &Scene) -> (mpsc::Sender<VerifyRequest>, Streaming<VerifyResponse>) {
+    let beginning = "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; micalg=sha-256; boundary=b\r\n\r\n\
+                     --b\r\nContent-Type: text/plain\r\n\r\nHello\r\nHello\r\nHello\r\n";
+    let (sender, requests) = mpsc::channel(1);
+    let first = VerifyRequest {
+        options: Some(VerifyOptions { return_content: true }),
+        content: beginning.into(),
+    };
+    sender.send(first).await.unwrap();
+    let mut mail = MailServiceClient::new(scene.connect().await.unwrap());
+    let mut answer = mail.verify(ReceiverStream::new(requests)).await.unwrap().into_inner();
+    assert!(!answer.message().await.unwrap().unwrap().content.is_empty());
+    (sender, answer)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -166,15 +185,13 @@ async fn a_trail_that_cannot_be_written_is_seen_in_the_health_and_so_is_its_reco
 async fn a_stop_waits_for_running_requests_but_takes_no_more_connections() {
     let scene = Scene::new("");
     let mut daemon = Daemon::start(&scene);
-    let mut health = HealthClient::new(scene.connect().await.unwrap());
-    let mut running = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
-    running.message().await.unwrap().unwrap();
+    let running = running(&scene).await;
     daemon.signal(Signal::TERM);
     daemon.wait_for("STOPPING=1");
     scene.wait_until_gone(scene.socket());
     assert!(scene.connect().await.is_err());
     assert!(daemon.is_running(), "{}", scene.log());
-    drop((running, health));
+    drop(running);
     // Long before the deadline of 30 seconds.
     assert_eq!(daemon.wait(), Some(0));
 }
@@ -198,6 +215,27 @@ async fn a_stop_is_not_held_up_by_clients_that_have_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_not_held_up_by_those_who_only_watch() {
+    let scene = Scene::new("[limits]\ndrain = \"1h\"\n");
+    let mut daemon = Daemon::start(&scene);
+    let mut health = HealthClient::new(scene.connect().await.unwrap());
+    let mut watch = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    watch.message().await.unwrap().unwrap();
+    let mut reflection = ServerReflectionClient::new(scene.connect().await.unwrap());
+    let asked = reflection.server_reflection_info(tokio_stream::pending()).await;
+    let mut described = asked.unwrap().into_inner();
+    daemon.signal(Signal::TERM);
+    for status in [
+        watch.message().await.unwrap_err(),
+        described.message().await.unwrap_err(),
+    ] {
+        assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+        assert_eq!(status.get_details_error_info().unwrap().reason, "SHUTTING_DOWN");
+    }
+    assert_eq!(daemon.wait(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_not_held_up_by_messages_that_have_not_begun() {
     let scene = Scene::new("[limits]\ndrain = \"1h\"\n");
     let mut daemon = Daemon::start(&scene);
@@ -214,8 +252,7 @@ async fn a_stop_is_not_held_up_by_messages_that_have_not_begun() {
 async fn a_stop_does_not_wait_longer_than_its_deadline() {
     let scene = Scene::new("[limits]\ndrain = \"300ms\"\n");
     let mut daemon = Daemon::start(&scene);
-    let mut health = HealthClient::new(scene.connect().await.unwrap());
-    let _running = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    let _running = running(&scene).await;
     let told = Instant::now();
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.wait(), Some(0));
@@ -227,8 +264,7 @@ async fn a_stop_does_not_wait_longer_than_its_deadline() {
 async fn a_second_signal_stops_at_once() {
     let scene = Scene::new("");
     let mut daemon = Daemon::start(&scene);
-    let mut health = HealthClient::new(scene.connect().await.unwrap());
-    let _running = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    let _running = running(&scene).await;
     daemon.signal(Signal::TERM);
     daemon.wait_for("STOPPING=1");
     daemon.signal(Signal::INT);
@@ -331,7 +367,6 @@ async fn a_request_id_comes_back_in_answers_and_errors() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_describes_itself_by_reflection() {
     use tonic_reflection::pb::v1::ServerReflectionRequest;
-    use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
     use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
     use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
     let scene = Scene::new("");

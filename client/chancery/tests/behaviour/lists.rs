@@ -116,7 +116,7 @@ async fn status_tells_the_health_of_the_daemon_and_of_its_tokens() {
     assert!(text.starts_with("chanceryd 1.2.3 at unix:"), "{text}");
     assert!(text.contains(": serving\n"), "{text}");
     assert!(
-        text.contains("\ncard   ready   -    0     2         0           7        1         CKR_PIN_INCORRECT  -\n"),
+        text.contains("\ncard   ready   -    0     2         7        1         CKR_PIN_INCORRECT  -\n"),
         "{text}"
     );
 }
@@ -129,6 +129,7 @@ async fn status_tells_what_a_token_has_been_asked_for_if_the_daemon_does() {
         percentile_99: None,
     };
     let mut script = script();
+    script.tokens[0].generation = 1;
     script.tokens[0].activity = Some(v1::TokenActivity {
         queue_time: Some(durations(9, 50)),
         execution_time: Some(durations(8, 1000)),
@@ -157,6 +158,7 @@ async fn status_tells_what_a_token_has_been_asked_for_if_the_daemon_does() {
     for row in [
         "card   waited for a session  9      ≤ 50µs   -     -",
         "card   operations            8      ≤ 1ms    -     -",
+        "card   looked everything up  1      -        -     -",
         "card   logins                4      -        -     1 refused, 0 failed",
         "card   C_Sign                7      ≤ 500µs  -     2 CKR_DEVICE_ERROR",
     ] {

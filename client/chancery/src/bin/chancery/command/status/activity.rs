@@ -14,7 +14,7 @@ pub(super) fn text(tokens: &[Token]) -> String {
     for token in tokens {
         let Some(activity) = &token.activity else { continue };
         told = true;
-        for [what, count, median, most, failed] in rows(activity) {
+        for [what, count, median, most, failed] in rows(token.generation, activity) {
             table.row([last(&token.name).to_owned(), what, count, median, most, failed]);
         }
     }
@@ -25,7 +25,7 @@ pub(super) fn text(tokens: &[Token]) -> String {
     }
 }
 
-fn rows(activity: &TokenActivity) -> Vec<[String; 5]> {
+fn rows(generation: u64, activity: &TokenActivity) -> Vec<[String; 5]> {
     let row = |what: &str, durations: Option<&Durations>, failed: String| {
         let median = durations.and_then(|durations| durations.median);
         let most = durations.and_then(|durations| durations.percentile_99);
@@ -46,13 +46,10 @@ fn rows(activity: &TokenActivity) -> Vec<[String; 5]> {
         (0, 0) => String::new(),
         (refused, failed) => format!("{refused} refused, {failed} failed"),
     };
-    rows.push([
-        "logins".to_owned(),
-        logins.to_string(),
-        String::new(),
-        String::new(),
-        failed,
-    ]);
+    let counted =
+        |what: &str, count: u64, failed| [what.to_owned(), count.to_string(), String::new(), String::new(), failed];
+    rows.push(counted("looked everything up", generation, String::new()));
+    rows.push(counted("logins", logins, failed));
     for function in &activity.functions {
         rows.push(row(&function.function, function.durations.as_ref(), failures(function)));
     }
