@@ -74,9 +74,19 @@ fn callers_who_send_no_more_give_their_places_back() {
 
 #[test]
 fn callers_who_take_no_answer_give_their_places_back_and_lose_their_connection_at_last() {
+    assert_not_waited_for(50_000);
+}
+
+#[test]
+fn callers_who_take_no_answer_that_is_there_as_a_whole_at_once_fare_no_better() {
+    assert_not_waited_for(50);
+}
+
+#[track_caller]
+fn assert_not_waited_for(letters: usize) {
     let daemon = impatient().start().unwrap();
     let signed = daemon
-        .chancery(["sign", "--opaque"], &LETTER.repeat(50_000))
+        .chancery(["sign", "--opaque"], &LETTER.repeat(letters))
         .unwrap()
         .success()
         .unwrap();

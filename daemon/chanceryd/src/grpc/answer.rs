@@ -4,6 +4,8 @@
 //! The operation lives inside the response stream. When the caller goes, the transport drops that stream, and with it the
 //! operation, wherever it was: nothing that had not been started is started then.
 
+use std::any::Any;
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -140,8 +142,11 @@ where
         stalled: Some(stalled),
         waker: None,
     })));
-    let mut watched = Watched {
+    let taken = Taken(Arc::new(Held {
         _watch: stall::watch(&running, turn.clone(), idle, hang_up),
+        _running: Arc::clone(&running) as Arc<dyn Any + Send + Sync>,
+    }));
+    let mut watched = Watched {
         running,
         turn: turn.clone(),
         content,
@@ -153,18 +158,34 @@ where
         Poll::Pending => Poll::Pending,
     });
     let first = first.await.transpose()?;
-    Ok(Response::new(Box::pin(
-        tokio_stream::iter(first.map(Ok)).chain(watched),
-    )))
+    let rest: Answer<R> = Box::pin(tokio_stream::iter(first.map(Ok)).chain(watched));
+    let mut response = Response::new(rest);
+    response.extensions_mut().insert(taken);
+    Ok(response)
 }
 
-/// An operation's answer, and the watch over it.
+/// What an answer holds until HTTP/2 has taken the last of it, and not only until there is no more: its place, and the watch over a
+/// caller who does not take it. It goes to the content of the response as an extension.
+#[derive(Clone, Debug)]
+pub(super) struct Taken(#[expect(dead_code, reason = "it is only kept")] Arc<Held>);
+
+struct Held {
+    _watch: stall::Watch,
+    _running: Arc<dyn Any + Send + Sync>,
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Held").finish_non_exhaustive()
+    }
+}
+
+/// An operation's answer.
 struct Watched<R, T> {
     running: Arc<Running<T>>,
     turn: Turn,
     content: fn(Bytes) -> R,
     report: fn(T) -> R,
-    _watch: stall::Watch,
 }
 
 impl<R, T: Unpin> Stream for Watched<R, T> {

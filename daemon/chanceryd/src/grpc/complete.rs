@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
 use tower::{Layer, Service};
 
+use super::answer::Taken;
 use super::{call, errors};
 use crate::listen::{ConnectInfo, Running};
 use crate::ops::{Invalid, OpError};
@@ -86,10 +87,12 @@ where
             let mut response = answer?;
             // An error without content stands where other answers have their headers.
             complete(response.headers_mut(), false, &id);
+            let taken = response.extensions_mut().remove();
             Ok(response.map(|body| Completed {
                 body,
                 id,
                 _running: running,
+                _taken: taken,
             }))
         })
     }
@@ -101,6 +104,7 @@ fn refusal<R: Default>(error: &OpError, id: RequestId) -> Response<Completed<R>>
         body,
         id,
         _running: None,
+        _taken: None,
     })
 }
 
@@ -133,6 +137,7 @@ pub struct Completed<R> {
     id: RequestId,
     /// Until the answer has ended.
     _running: Option<Running>,
+    _taken: Option<Taken>,
 }
 
 impl<R: Body + Unpin> Body for Completed<R> {
