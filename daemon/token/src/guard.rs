@@ -35,7 +35,8 @@ const MAX_UNCLEAR: u8 = 2;
 /// Tries without success after which none is automatic. Many cards give three: the last is for a person who looks.
 const MAX_TRIES: u32 = 2;
 
-/// Tries that somebody may insist on without an answer to any of them. Whoever insists in a loop locks no card that way.
+/// Tries that somebody may insist on without an answer to any of them. With the two by hand before them, a script in a loop may have
+/// spent four tries of a token that does not say when one is left, and no more.
 pub(crate) const MAX_INSISTED: u32 = 2;
 
 /// PINs that may be compared with the one in use. No token counts these guesses.

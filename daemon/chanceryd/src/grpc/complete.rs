@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
@@ -92,7 +93,7 @@ where
                 body,
                 id,
                 _running: running,
-                _taken: taken,
+                taken,
             }))
         })
     }
@@ -104,7 +105,7 @@ fn refusal<R: Default>(error: &OpError, id: RequestId) -> Response<Completed<R>>
         body,
         id,
         _running: None,
-        _taken: None,
+        taken: None,
     })
 }
 
@@ -137,24 +138,44 @@ pub struct Completed<R> {
     id: RequestId,
     /// Until the answer has ended.
     _running: Option<Running>,
-    _taken: Option<Taken>,
+    /// Until the last of the data has been sent.
+    taken: Option<Taken>,
 }
 
-impl<R: Body + Unpin> Body for Completed<R> {
-    type Data = R::Data;
+/// Data that HTTP/2 drops when it has sent it, as far as the other side lets it.
+struct Unsent {
+    data: Bytes,
+    _taken: Taken,
+}
+
+impl AsRef<[u8]> for Unsent {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
+impl<R: Body<Data = Bytes> + Unpin> Body for Completed<R> {
+    type Data = Bytes;
     type Error = R::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        let mut frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if let Some(Ok(frame)) = &mut frame
-            && let Some(trailers) = frame.trailers_mut()
-        {
+        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)) else {
+            return Poll::Ready(None);
+        };
+        let mut frame = frame?;
+        if let Some(trailers) = frame.trailers_mut() {
             complete(trailers, true, &self.id);
         }
-        Poll::Ready(frame)
+        Poll::Ready(Some(Ok(match &self.taken {
+            None => frame,
+            Some(taken) => frame.map_data(|data| {
+                let _taken = taken.clone();
+                Bytes::from_owner(Unsent { data, _taken })
+            }),
+        })))
     }
 
     fn is_end_stream(&self) -> bool {
