@@ -71,11 +71,11 @@ impl Service<Request<Body>> for Repeating {
 }
 
 /// hyper says "cancelled" of a request that it still has when the connection takes no more. RFC 9113 says of a stream above the
-/// last one in a GOAWAY (6.8), and of one that was reset with REFUSED_STREAM (8.7), that nothing was done for it. As long
-/// as a GOAWAY is no error itself, h2 gives it as the error of no other streams. hyper does, though: it asks h2 once more whether the
-/// connection goes on after it has handed over a request, and if not, gives that as the request's error. Of such a request the
-/// header alone may have gone, no content, and its stream is reset: the daemon has had no message of it, and a call that begins with
-/// its header, as Attend does, ends there.
+/// last one in a GOAWAY (6.8), and of one that was reset with REFUSED_STREAM (8.7), that nothing was done for it. As long as a
+/// GOAWAY is no error itself, h2 gives it as the error of no other streams. hyper does, though: it asks h2 once more whether the
+/// connection goes on after it has handed over a request, and if not, gives that as the request's error. Of such a request
+/// the header alone may have gone, no content, and its stream is reset: the daemon has had no message of it, and a call that
+/// begins with its header, as Attend does, ends there.
 fn was_never_sent_or_refused_unread(error: &tonic::transport::Error) -> bool {
     chain(error).any(|cause| {
         if let Some(error) = cause.downcast_ref::<hyper::Error>() {

@@ -164,8 +164,8 @@ where
     Ok(response)
 }
 
-/// What an answer holds until the last of it has been sent, and not only until HTTP/2 has it: its place, and the watch over a caller
-/// who does not take it. It goes to the content of the response as an extension.
+/// What an answer holds until the last of it has been sent, and not only until HTTP/2 has it: its place, and the watch over a
+/// caller who does not take it. It goes to the content of the response as an extension.
 #[derive(Clone, Debug)]
 pub(super) struct Taken(#[expect(dead_code, reason = "it is only kept")] Arc<Held>);
 
