@@ -110,7 +110,8 @@ async fn numbers_that_always_change_are_told_to_whom_wants_them() {
     assert_eq!(first.tokens[0].sessions, 0);
     let letter: &[u8] = b"From: alice@example.org\r\n\r\nHello\r\n";
     client.sign(Default::default(), letter, &mut Vec::new()).await.unwrap();
-    assert_eq!(next(&mut watch).await.unwrap().tokens[0].sessions, 1);
+    // Other numbers may have changed before.
+    while next(&mut watch).await.unwrap().tokens[0].sessions != 1 {}
 }
 
 #[tokio::test(flavor = "multi_thread")]
