@@ -202,6 +202,15 @@ impl<R, T: Unpin> Stream for Watched<R, T> {
     }
 }
 
+impl<R, T> Drop for Watched<R, T> {
+    /// Whatever else is still held of the answer, the operation is not: nobody would go on with it.
+    fn drop(&mut self) {
+        let work = self.running.state().work.take();
+        // Without the lock.
+        drop(work);
+    }
+}
+
 type Work<T> = Pin<Box<dyn Future<Output = Result<T, Status>> + Send>>;
 
 /// An operation and what it has handed over so far.
