@@ -1,8 +1,8 @@
 //! `make bench`: one table, everything in it measured in this run, with the peers beside us.
 //!
-//! Each row but the start-up is measured in rounds, and in each round everybody takes a turn, so that a machine that slows down slows all of
-//! them. What stands in the table is the median over the rounds, and ratios are medians of the rounds' own ratios. Sizes
-//! can be made smaller for a quick look: `bench --quick`.
+//! Each row but the start-up's is measured in rounds, and in each round everybody takes a turn, so that a machine that slows
+//! down slows all of them. What stands in the table is the median over the rounds, and ratios are medians of the rounds' own
+//! ratios. Sizes can be made smaller for a quick look: `bench --quick`.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, reason = "the table is what the program is for")]
 
